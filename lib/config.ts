@@ -1,0 +1,289 @@
+import { userInfo } from 'node:os'
+import { isAbsolute } from 'node:path'
+import { closest } from 'fastest-levenshtein'
+import { z } from 'zod'
+import { SlotpoolError } from './errors.ts'
+
+export const backendNames = ['local', 'docker', 'nomad'] as const
+export const isolationNames = ['auto', 'jail', 'uid', 'none'] as const
+export const networkNames = ['none', 'outbound', 'host'] as const
+export const driverNames = ['docker', 'singularity'] as const
+export const fallbackNames = ['docker', 'local', 'none'] as const
+
+/** Where containers come from. */
+export type BackendName = (typeof backendNames)[number]
+/** What was asked for; what is in force is in `status` and in every lease. */
+export type IsolationChoice = (typeof isolationNames)[number]
+export type NetworkChoice = (typeof networkNames)[number]
+export type NomadDriver = (typeof driverNames)[number]
+/** Where `nomad` goes when no agent answers; `none` makes it an error. */
+export type NomadFallback = (typeof fallbackNames)[number]
+
+/** The image that `slotpool image build` makes when it is given no other tag. */
+export const defaultImage = 'slotpool/sandbox:0.1'
+
+const defaultNomadAddress = 'http://localhost:4646'
+
+const poolName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'expected 1 to 40 lower-case letters, digits and inner dashes')
+const nonEmpty = z.string().min(1, 'expected a non-empty string')
+const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' })
+const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path')
+
+/** Node's timers hold 2^31-1 ms; a longer delay would fire at once. */
+const maxSeconds = 2_147_483
+
+const intBetween = (min: number, max: number) =>
+  z
+    .int({ error: `expected a whole number from ${min} to ${max}` })
+    .min(min, `expected a whole number from ${min} to ${max}`)
+    .max(max, `expected a whole number from ${min} to ${max}`)
+
+/** Options of `SlotPool.open`, each mirroring the environment variable named beside it. Options win over variables. */
+export interface SlotPoolOptions {
+  /** `TERMINAL_ENV`, default `local`; `sandbox` is the first of nomad, docker, local that answers. */
+  env?: BackendName | 'sandbox'
+  /** `TERMINAL_POOL`, default `default`. */
+  pool?: string
+  /** `TERMINAL_NOMAD_IMAGE`, default {@link defaultImage}. */
+  image?: string
+  /** `TERMINAL_NOMAD_SLOTS`, default 10: slots in each container. */
+  slots?: number
+  /** `TERMINAL_NOMAD_MIN`, default 1: containers kept. */
+  min?: number
+  /** `TERMINAL_NOMAD_MAX`, default 10: containers at most. */
+  max?: number
+  /** `TERMINAL_ISOLATION`, default `auto`. */
+  isolation?: IsolationChoice
+  /** `TERMINAL_NETWORK`, default `outbound`. */
+  network?: NetworkChoice
+  /** `TERMINAL_TIMEOUT` (which is in seconds), default 60,000 ms for one command. */
+  timeoutMs?: number
+  /** `TERMINAL_LIFETIME_SECONDS`, default 300,000 ms: a lease unused for so long is released. */
+  lifetimeMs?: number
+  /** `TERMINAL_CWD`, default the slot's workspace. */
+  cwd?: string
+  /** Who the leases belong to; a task leased by another owner is refused. Default: the name of the OS user. */
+  owner?: string
+  nomad?: {
+    /** `TERMINAL_NOMAD_ADDRESS`, then `NOMAD_ADDR`, default `http://localhost:4646`. */
+    address?: string
+    /** `TERMINAL_NOMAD_DRIVER`, default `docker`. */
+    driver?: NomadDriver
+    /** `TERMINAL_NOMAD_AUTOSTART`, default false. */
+    autostart?: boolean
+    /** `TERMINAL_NOMAD_FALLBACK`, default `docker` while the address is the default one, else `none`. */
+    fallback?: NomadFallback
+    /** `NOMAD_TOKEN`. */
+    token?: string
+    /** `NOMAD_NAMESPACE`. */
+    namespace?: string
+    /** `NOMAD_REGION`. */
+    region?: string
+    /** `NOMAD_CACERT`: a PEM file. */
+    caCert?: string
+    /** `NOMAD_CLIENT_CERT`: a PEM file. */
+    clientCert?: string
+    /** `NOMAD_CLIENT_KEY`: a PEM file. */
+    clientKey?: string
+  }
+}
+
+/** How Nomad's API is reached. */
+export interface NomadConnection {
+  address: string
+  token?: string
+  namespace?: string
+  region?: string
+  caCert?: string
+  clientCert?: string
+  clientKey?: string
+}
+
+/** The one resolved configuration: checked, complete and frozen. */
+export interface Config {
+  env: BackendName | 'sandbox'
+  pool: string
+  image: string
+  slots: number
+  min: number
+  max: number
+  isolation: IsolationChoice
+  network: NetworkChoice
+  timeoutMs: number
+  lifetimeMs: number
+  cwd?: string
+  owner: string
+  nomad: NomadConnection & { driver: NomadDriver; autostart: boolean; fallback: NomadFallback }
+  /** The settings somebody gave, as opposed to defaults: only these can conflict with a pool that already runs. */
+  given: ReadonlySet<string>
+}
+
+interface Setting {
+  /** The path of the option, such as `nomad.address`. */
+  option: string
+  variable: string
+  schema: z.ZodType
+  /** Turns the variable's text into the value that `schema` checks; NaN or the text itself when it cannot. */
+  parse?: (text: string) => unknown
+}
+
+const wholeNumber = (text: string): unknown => (/^[0-9]{1,15}$/.test(text) ? Number(text) : text)
+const secondsToMs = (text: string): unknown => (/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(text) ? Math.round(Number(text) * 1000) : text)
+const flag = (text: string): unknown => (text === '1' ? true : text === '0' ? false : text)
+
+const duration = z
+  .int({ error: `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)` })
+  .min(1, `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)`)
+  .max(maxSeconds * 1000, `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)`)
+
+const oneOf = <const T extends readonly [string, ...string[]]>(names: T) => z.enum(names, { error: `expected one of ${names.join(', ')}` })
+
+const settings: readonly Setting[] = [
+  { option: 'env', variable: 'TERMINAL_ENV', schema: oneOf([...backendNames, 'sandbox']) },
+  { option: 'pool', variable: 'TERMINAL_POOL', schema: poolName },
+  { option: 'image', variable: 'TERMINAL_NOMAD_IMAGE', schema: nonEmpty },
+  { option: 'slots', variable: 'TERMINAL_NOMAD_SLOTS', schema: intBetween(1, 1000), parse: wholeNumber },
+  { option: 'min', variable: 'TERMINAL_NOMAD_MIN', schema: intBetween(0, 10_000), parse: wholeNumber },
+  { option: 'max', variable: 'TERMINAL_NOMAD_MAX', schema: intBetween(1, 10_000), parse: wholeNumber },
+  { option: 'isolation', variable: 'TERMINAL_ISOLATION', schema: oneOf(isolationNames) },
+  { option: 'network', variable: 'TERMINAL_NETWORK', schema: oneOf(networkNames) },
+  { option: 'timeoutMs', variable: 'TERMINAL_TIMEOUT', schema: duration, parse: secondsToMs },
+  { option: 'lifetimeMs', variable: 'TERMINAL_LIFETIME_SECONDS', schema: duration, parse: secondsToMs },
+  { option: 'cwd', variable: 'TERMINAL_CWD', schema: absolutePath },
+  { option: 'nomad.address', variable: 'TERMINAL_NOMAD_ADDRESS', schema: httpUrl },
+  { option: 'nomad.driver', variable: 'TERMINAL_NOMAD_DRIVER', schema: oneOf(driverNames) },
+  { option: 'nomad.autostart', variable: 'TERMINAL_NOMAD_AUTOSTART', schema: z.boolean({ error: 'expected 0 or 1' }), parse: flag },
+  { option: 'nomad.fallback', variable: 'TERMINAL_NOMAD_FALLBACK', schema: oneOf(fallbackNames) },
+]
+
+/** Read as Nomad's own CLI reads them. An empty value counts as unset there, so it does here. */
+const nomadVariables: readonly Setting[] = [
+  { option: 'nomad.address', variable: 'NOMAD_ADDR', schema: httpUrl },
+  { option: 'nomad.token', variable: 'NOMAD_TOKEN', schema: nonEmpty },
+  { option: 'nomad.namespace', variable: 'NOMAD_NAMESPACE', schema: nonEmpty },
+  { option: 'nomad.region', variable: 'NOMAD_REGION', schema: nonEmpty },
+  { option: 'nomad.caCert', variable: 'NOMAD_CACERT', schema: nonEmpty },
+  { option: 'nomad.clientCert', variable: 'NOMAD_CLIENT_CERT', schema: nonEmpty },
+  { option: 'nomad.clientKey', variable: 'NOMAD_CLIENT_KEY', schema: nonEmpty },
+]
+
+/** Options without a variable of their own. */
+const optionOnly: readonly Setting[] = [{ option: 'owner', variable: '', schema: z.string().min(1).max(200) }]
+
+/** Set by terminal emulators of IDEs, not meant for us. */
+const foreignVariables = new Set(['TERMINAL_EMULATOR'])
+
+const secretOptions = new Set(['nomad.token'])
+
+/**
+ * Merges options, environment and defaults into the one configuration.
+ *
+ * @throws {SlotpoolError} `CONFIG_UNKNOWN_VARIABLE` for a `TERMINAL_*` name nobody knows, with the nearest known one;
+ *   `CONFIG_INVALID` for a bad value, naming the variable or option, what it got and what it takes.
+ */
+export function loadConfig(options: SlotPoolOptions = {}, env: NodeJS.ProcessEnv = process.env): Config {
+  refuseUnknownVariables(env)
+  const given = new Map<string, unknown>()
+  for (const setting of [...nomadVariables, ...settings]) {
+    const text = env[setting.variable]
+    if (text === undefined || (text === '' && setting.variable.startsWith('NOMAD_'))) continue
+    given.set(setting.option, check(setting, setting.parse ? setting.parse(text) : text, setting.variable, text))
+  }
+  for (const [option, value] of flatten(options)) {
+    const setting = [...settings, ...nomadVariables, ...optionOnly].find((one) => one.option === option)
+    if (!setting) throw unknownName('option', option, knownOptions())
+    given.set(option, check(setting, value, `option ${option}`, value))
+  }
+  return resolve(given)
+}
+
+function resolve(given: ReadonlyMap<string, unknown>): Config {
+  const get = <T>(option: string, fallback: T): T => (given.has(option) ? (given.get(option) as T) : fallback)
+  const optional = <K extends string>(key: K, option: string): { [P in K]?: string } =>
+    (given.has(option) ? { [key]: given.get(option) } : {}) as { [P in K]?: string }
+
+  const max = get('max', Math.max(10, get('min', 1)))
+  const min = get('min', Math.min(1, max))
+  if (min > max) {
+    throw new SlotpoolError('CONFIG_INVALID', `TERMINAL_NOMAD_MIN: got ${min}, expected at most TERMINAL_NOMAD_MAX, which is ${max}`, {
+      details: { variable: 'TERMINAL_NOMAD_MIN', got: min, expected: `at most ${max}` },
+    })
+  }
+  const address = get('nomad.address', defaultNomadAddress).replace(/\/+$/, '')
+  return Object.freeze({
+    env: get<Config['env']>('env', 'local'),
+    pool: get('pool', 'default'),
+    image: get('image', defaultImage),
+    slots: get('slots', 10),
+    min,
+    max,
+    isolation: get<IsolationChoice>('isolation', 'auto'),
+    network: get<NetworkChoice>('network', 'outbound'),
+    timeoutMs: get('timeoutMs', 60_000),
+    lifetimeMs: get('lifetimeMs', 300_000),
+    ...optional('cwd', 'cwd'),
+    owner: get('owner', userName()),
+    nomad: Object.freeze({
+      address,
+      driver: get<NomadDriver>('nomad.driver', 'docker'),
+      autostart: get('nomad.autostart', false),
+      fallback: get<NomadFallback>('nomad.fallback', address === defaultNomadAddress ? 'docker' : 'none'),
+      ...optional('token', 'nomad.token'),
+      ...optional('namespace', 'nomad.namespace'),
+      ...optional('region', 'nomad.region'),
+      ...optional('caCert', 'nomad.caCert'),
+      ...optional('clientCert', 'nomad.clientCert'),
+      ...optional('clientKey', 'nomad.clientKey'),
+    }),
+    given: new Set(given.keys()),
+  })
+}
+
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A uid without an entry in the password file, as in many containers.
+    return `uid-${process.getuid?.() ?? 0}`
+  }
+}
+
+function refuseUnknownVariables(env: NodeJS.ProcessEnv): void {
+  const known = settings.map((one) => one.variable)
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('TERMINAL_') || foreignVariables.has(name) || known.includes(name)) continue
+    throw unknownName('variable', name, known)
+  }
+}
+
+function unknownName(kind: 'variable' | 'option', name: string, known: readonly string[]): SlotpoolError {
+  const nearest = closest(name, known)
+  return new SlotpoolError(
+    kind === 'variable' ? 'CONFIG_UNKNOWN_VARIABLE' : 'CONFIG_INVALID',
+    `${name}: unknown ${kind}; expected one of ${known.join(', ')}; did you mean ${nearest}?`,
+    { details: { [kind]: name, nearest } },
+  )
+}
+
+function check(setting: Setting, value: unknown, name: string, got: unknown): unknown {
+  const result = setting.schema.safeParse(value)
+  if (result.success) return result.data
+  const expected = (result.error.issues[0]?.message ?? 'invalid').replace(/^expected /, '')
+  const shown = secretOptions.has(setting.option) ? '(hidden)' : (JSON.stringify(got) ?? String(got))
+  throw new SlotpoolError('CONFIG_INVALID', `${name}: got ${shown}, expected ${expected}`, {
+    details: { variable: setting.variable || setting.option, got: shown, expected },
+  })
+}
+
+function knownOptions(): string[] {
+  return [...new Set([...settings, ...nomadVariables, ...optionOnly].map((one) => one.option))]
+}
+
+/** `{ pool, nomad: { address } }` as `[['pool', …], ['nomad.address', …]]`; an option that is undefined is not given. */
+function* flatten(options: object, prefix = ''): Generator<[string, unknown]> {
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined) continue
+    if (prefix === '' && key === 'nomad' && value !== null && typeof value === 'object') yield* flatten(value, 'nomad.')
+    else yield [`${prefix}${key}`, value]
+  }
+}

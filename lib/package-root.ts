@@ -1,0 +1,15 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The folder of slotpool's own `package.json`: the same from the sources as from `dist/`. */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+  return folder
+}
+
+/** The sandbox server as one file, without `node_modules`: what a local process runs and an image holds. */
+export function sandboxServerBundle(): string {
+  return join(packageRoot(), 'dist', 'sandbox-server.js')
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+
+/**
+ * The longest command, in bytes of UTF-8. Linux takes 128 KiB for one argument of a program, its final NUL included
+ * (MAX_ARG_STRLEN, execve(2)), and a command is the argument of `bash -c`.
+ */
+export const maxCommandBytes = 131_071
+
+const noNul = (text: string): boolean => !text.includes('\0')
+
+/** Asks for one command to be run in the slot of a lease. The execution's id is in the path of the request. */
+export const executionRequest = z.strictObject({
+  /** What `bash -c` gets. */
+  command: z.string(),
+  /** Where it starts; a relative path starts at the workspace. Default: the workspace. */
+  cwd: z.string().min(1).max(4096).refine(noNul, 'expected no NUL byte').optional(),
+  /** Added to the slot's environment. */
+  env: z
+    .record(z.string().regex(/^[^=\0]+$/, 'expected a name without "=" and NUL'), z.string().refine(noNul, 'expected no NUL byte'))
+    .optional(),
+  /** The command and all that it started end after so long. */
+  timeoutMs: z.int().min(1).max(2_147_483_000),
+  /** Send stderr into stdout, in the order in which the command wrote. */
+  mergeStderr: z.boolean().default(false),
+})
+export type ExecutionRequest = z.input<typeof executionRequest>
+export type CheckedExecutionRequest = z.output<typeof executionRequest>
+
+/** How an execution ended. Exactly one of `exitCode` and `signal` is set. */
+export const executionEnd = z.object({
+  executionId: z.string(),
+  /** What bash exited with; null when a signal ended it. */
+  exitCode: z.int().min(0).max(255).nullable(),
+  /** The signal that ended it, such as `SIGKILL`, else null. */
+  signal: z.string().nullable(),
+  /** The time was up: the command and all that it started were ended. */
+  timedOut: z.boolean(),
+  /** Somebody asked for it to be ended. */
+  cancelled: z.boolean(),
+  /** From the start of the command to its end, in milliseconds. */
+  durationMs: z.number(),
+  /** Bytes that the command wrote, whether or not they were still held for this reader. */
+  stdoutBytes: z.number(),
+  stderrBytes: z.number(),
+})
+export type ExecutionEnd = z.infer<typeof executionEnd>
+
+/** From where a reader wants the output of an execution: bytes it already has. */
+export const outputOffsets = z.strictObject({
+  stdout: z.coerce.number().int().min(0).default(0),
+  stderr: z.coerce.number().int().min(0).default(0),
+})
+export type OutputOffsets = z.infer<typeof outputOffsets>

@@ -1,0 +1,31 @@
+/**
+ * The protocol between pool and sandbox server: HTTP/1.1 over a Unix socket or TCP. `docs/protocol.md` describes it.
+ *
+ * Each side sends this number with every message. It goes up when an older peer would misunderstand a newer one.
+ */
+export const protocolVersion = 1
+
+/** Request and response header that carries {@link protocolVersion}. */
+export const protocolHeader = 'slotpool-protocol'
+
+/** Response header that carries the boot id of the sandbox server. */
+export const bootHeader = 'slotpool-boot'
+
+/** Media type of a stream of frames (`frames.ts`). */
+export const framesMediaType = 'application/vnd.slotpool.frames'
+
+/** The paths of the sandbox server. All but `health` need the bearer token. */
+export const paths = {
+  health: '/healthz',
+  status: '/v1/status',
+  idle: '/v1/idle',
+  leases: '/v1/leases',
+  lease: (leaseId: string) => `/v1/leases/${leaseId}`,
+  renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
+  confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,
+  execution: (leaseId: string, executionId: string) => `/v1/leases/${leaseId}/executions/${executionId}`,
+  file: (leaseId: string, path: string) => `/v1/leases/${leaseId}/files?path=${encodeURIComponent(path)}`,
+} as const
+
+/** The largest JSON body that the sandbox server reads: a command, its environment and room to spare. */
+export const maxJsonBytes = 1024 * 1024

@@ -1,0 +1,28 @@
+import { z } from 'zod'
+import { isolationLevels, lease, networkLevels } from './lease.ts'
+
+export const slotStates = ['preparing', 'idle', 'leased', 'wiping', 'failed'] as const
+export type SlotState = (typeof slotStates)[number]
+
+/** `GET /healthz`, without a token: that the server is there, which protocol it speaks and which boot it is. */
+export const health = z.object({ ok: z.literal(true), protocol: z.int(), bootId: z.string() })
+export type Health = z.infer<typeof health>
+
+/** `GET /v1/status`. */
+export const serverStatus = z.object({
+  protocol: z.int(),
+  /** The version of the slotpool package that the server was built from. */
+  version: z.string(),
+  bootId: z.string(),
+  pool: z.string(),
+  isolation: z.enum(isolationLevels),
+  /** Why the isolation is not the strongest one, or null. */
+  isolationReason: z.string().nullable(),
+  network: z.enum(networkLevels),
+  slots: z.array(z.object({ slot: z.int(), state: z.enum(slotStates), lease: lease.nullable(), executions: z.int() })),
+})
+export type ServerStatus = z.infer<typeof serverStatus>
+
+/** `GET /v1/idle?waitMs=N`: answers as soon as a slot is idle, at the latest after `waitMs`. */
+export const idleResponse = z.object({ idle: z.int() })
+export type IdleResponse = z.infer<typeof idleResponse>
