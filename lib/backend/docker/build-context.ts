@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { pack } from 'tar-stream'
+import { SlotpoolError } from '../../errors.ts'
+import { packageRoot, sandboxServerBundle } from '../../package-root.ts'
+
+/** The files that make the image, by their name in the build's context. */
+export interface BuildFiles {
+  /** The Dockerfile. Default: the package's own, `sandbox-image/Dockerfile`. */
+  dockerfile?: string
+  /** The sandbox server as one file. Default: the package's own. */
+  bundle?: string
+}
+
+/** All that the build needs as one tar. @throws {SlotpoolError} `IMAGE_BUILD_FAILED` when a file of it is missing. */
+export async function buildContext(files: BuildFiles = {}): Promise<Buffer> {
+  const tar = pack()
+  // Fixed modes and owners, so that the engine's build cache knows the same file again.
+  tar.entry({ name: 'Dockerfile', mode: 0o644 }, await content(files.dockerfile ?? join(packageRoot(), 'sandbox-image', 'Dockerfile')))
+  tar.entry({ name: 'sandbox-server.js', mode: 0o644 }, await content(files.bundle ?? sandboxServerBundle()))
+  tar.finalize()
+  return buffer(tar)
+}
+
+async function content(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new SlotpoolError('IMAGE_BUILD_FAILED', `${path}: cannot be read (${(cause as Error).message}); \`npm run build\` makes it`, {
+      cause,
+      details: { path },
+    })
+  }
+}

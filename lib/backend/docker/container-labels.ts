@@ -1,0 +1,45 @@
+import { z } from 'zod'
+import type { Config } from '../../config.ts'
+import type { PoolShape } from '../backend.ts'
+
+/** What a container carries so that any process finds it again. None of it is a secret. */
+export const poolLabel = 'slotpool.pool'
+
+const labels = z.object({
+  [poolLabel]: z.string(),
+  'slotpool.index': z
+    .string()
+    .regex(/^[0-9]{1,5}$/)
+    .transform(Number),
+  'slotpool.image': z.string(),
+  'slotpool.slots': z
+    .string()
+    .regex(/^[0-9]{1,5}$/)
+    .transform(Number),
+  'slotpool.isolation': z.string(),
+  'slotpool.network': z.string(),
+})
+
+export function labelsFor(config: Config, index: number): Record<string, string> {
+  return {
+    [poolLabel]: config.pool,
+    'slotpool.index': String(index),
+    'slotpool.image': config.image,
+    'slotpool.slots': String(config.slots),
+    'slotpool.isolation': config.isolation,
+    'slotpool.network': config.network,
+  }
+}
+
+/** Undefined for a container that has the label of a pool but was not made by this package. */
+export function readLabels(got: Record<string, string>): { index: number; shape: PoolShape } | undefined {
+  const { data } = labels.safeParse(got)
+  if (data === undefined) return undefined
+  const shape = {
+    image: data['slotpool.image'],
+    slots: data['slotpool.slots'],
+    isolation: data['slotpool.isolation'],
+    network: data['slotpool.network'],
+  }
+  return { index: data['slotpool.index'], shape }
+}

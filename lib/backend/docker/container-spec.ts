@@ -1,0 +1,68 @@
+import type { ContainerCreateOptions, HostConfig } from 'dockerode'
+import type { Config } from '../../config.ts'
+import { labelsFor } from './container-labels.ts'
+
+/** The port of the sandbox server inside the container. */
+export const serverPort = 7780
+/** The folder in the container that the token is put into before the start. */
+export const secretsFolder = 'run/slotpool'
+/** A pool that nobody used for so long ends itself. */
+const idleExitMs = 15 * 60_000
+
+/** The name is what keeps two processes from both making the container of one index. */
+export function containerName(pool: string, index: number): string {
+  return `slotpool-${pool}-${index}`
+}
+
+/** What the engine is asked for: one container that serves `config.slots` slots. The token is not in it. */
+export function containerSpec(config: Config, index: number): ContainerCreateOptions & { name: string } {
+  const port = `${serverPort}/tcp`
+  return {
+    name: containerName(config.pool, index),
+    Image: config.image,
+    // Written out, so that an image made from ours with another entry point or user still serves slots.
+    Entrypoint: ['node', '/opt/slotpool/sandbox-server.js'],
+    User: '0:0',
+    Cmd: serverArguments(config),
+    Labels: labelsFor(config, index),
+    ExposedPorts: { [port]: {} },
+    // Anonymous, so that it goes with the container. Overlay mounts of the slots cannot lie on the container's own overlay.
+    Volumes: { '/var/lib/slotpool': {} },
+    HostConfig: {
+      // What ends by itself, idle or broken, leaves neither a container nor a volume.
+      AutoRemove: true,
+      Init: false,
+      PortBindings: { [port]: [{ HostIp: '127.0.0.1', HostPort: '' }] },
+      PidsLimit: pidsLimit(config.slots),
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
+      ...privileges(config),
+    },
+  }
+}
+
+function serverArguments(config: Config): string[] {
+  return [
+    ...['--listen', `tcp:0.0.0.0:${serverPort}`],
+    ...['--token-file', `/${secretsFolder}/token`],
+    ...['--state-dir', '/var/lib/slotpool'],
+    ...['--pool', config.pool],
+    ...['--slots', String(config.slots)],
+    ...['--isolation', config.isolation],
+    ...['--network', config.network],
+    ...['--idle-exit-ms', String(idleExitMs)],
+  ]
+}
+
+/** Room for builds in every slot, and an end for what forks without one; Linux hands out 32,768 pids unless told otherwise. */
+function pidsLimit(slots: number): number {
+  return Math.min(32_768, 1024 * (slots + 1))
+}
+
+/**
+ * Jails are made of mounts and namespaces: SYS_ADMIN; a network of a slot's own: NET_ADMIN. Docker's seccomp profile and AppArmor refuse
+ * both whatever the capabilities. Slots themselves get none of these.
+ */
+function privileges(config: Config): HostConfig {
+  if (config.isolation !== 'auto' && config.isolation !== 'jail') return {}
+  return { CapAdd: ['SYS_ADMIN', 'NET_ADMIN'], SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'] }
+}

@@ -1,0 +1,105 @@
+import { hostname } from 'node:os'
+import type { Config } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
+import { poolDir } from '../../state-dir.ts'
+import type { Backend, Container, PoolShape } from '../backend.ts'
+import { readOrMakeToken, removeToken } from '../token-file.ts'
+import { Backoff, throwIfCancelled } from './backoff.ts'
+import { containerName } from './container-spec.ts'
+import { DockerEngine } from './engine.ts'
+import { type GrowContext, growPool } from './grow-pool.ts'
+import { findHalfMade } from './half-made.ts'
+import { makeContainer } from './make-container.ts'
+import { isLive, listPoolContainers, type PoolContainer } from './pool-containers.ts'
+import { endpointOf, probe } from './readiness.ts'
+import { removeContainer } from './remove-container.ts'
+import { undoContainers } from './undo-containers.ts'
+
+/** Containers on one Docker engine. They carry the pool's name as a label, and are found again by it. */
+export class DockerBackend implements Backend {
+  readonly name = 'docker'
+  readonly #config: Config
+  readonly #engine: DockerEngine
+  /** Containers that answered once: while they run, they are not asked again. */
+  readonly #answered = new Set<string>()
+
+  /**
+   * Connects to nothing yet.
+   *
+   * @param env where `DOCKER_HOST` and its like are read from.
+   * @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used.
+   */
+  constructor(config: Config, env: NodeJS.ProcessEnv = process.env) {
+    this.#config = config
+    this.#engine = new DockerEngine(env)
+    if (this.#engine.isLocal) return
+    const { address, namedBy } = this.#engine.address
+    this.#engine.close()
+    throw new SlotpoolError(
+      'CONFIG_INVALID',
+      `${namedBy}: got ${address}, expected an engine on this machine: sandbox servers are published on its loopback only. ` +
+        'Containers on other machines are what the nomad backend is for.',
+      { details: { variable: namedBy, got: address } },
+    )
+  }
+
+  async token(): Promise<string> {
+    return readOrMakeToken(poolDir(this.#config.pool, 'docker'))
+  }
+
+  async list(signal?: AbortSignal): Promise<Container[]> {
+    const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
+    return Promise.all(found.map((one) => this.#describe(one, signal)))
+  }
+
+  async shape(signal?: AbortSignal): Promise<PoolShape | null> {
+    const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
+    return (found.find((one) => isLive(one)) ?? found[0])?.shape ?? null
+  }
+
+  async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    const engine = this.#engine
+    const { pool } = this.#config
+    const token = await this.token()
+    const context: GrowContext = {
+      pool,
+      list: () => listPoolContainers(engine, pool, signal),
+      findHalfMade: (containers) => findHalfMade(engine, containers),
+      describe: (one) => this.#describe(one, signal),
+      make: (index, either) => makeContainer(engine, this.#config, index, token, either),
+      remove: (id) => removeContainer(engine, id, signal),
+      undo: (ids) => undoContainers(engine, pool, token, ids),
+    }
+    return growPool(context, count, signal)
+  }
+
+  async destroy(signal?: AbortSignal): Promise<void> {
+    const backoff = new Backoff()
+    for (;;) {
+      const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
+      if (found.length === 0) break
+      await Promise.all(found.map((one) => removeContainer(this.#engine, one.id, signal)))
+      await backoff.pause(signal)
+    }
+    throwIfCancelled(signal)
+    this.#answered.clear()
+    await removeToken(poolDir(this.#config.pool, 'docker'))
+  }
+
+  async close(): Promise<void> {
+    this.#engine.close()
+  }
+
+  async #describe(one: PoolContainer, signal: AbortSignal | undefined): Promise<Container> {
+    const base = { id: one.id, index: one.index, node: hostname() }
+    if (!isLive(one)) return { ...base, state: 'dead', reason: `${one.state}: ${one.status}` }
+    const name = containerName(this.#config.pool, one.index)
+    if (one.state !== 'running' || one.port === undefined)
+      return { ...base, state: 'starting', reason: `${name} is ${one.state}: ${one.status}` }
+    const endpoint = endpointOf(one.port)
+    const { answers, reason } = this.#answered.has(one.id) ? { answers: true } : await probe(endpoint, signal)
+    if (!answers) return { ...base, state: 'starting', endpoint, ...(reason === undefined ? {} : { reason }) }
+    this.#answered.add(one.id)
+    return { ...base, state: 'ready', endpoint }
+  }
+}

@@ -1,0 +1,109 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import Docker from 'dockerode'
+import { SlotpoolError } from '../../errors.ts'
+import { type EngineAddress, engineAddress } from './engine-address.ts'
+import { engineError } from './engine-error.ts'
+
+/** An engine that runs tells its version in milliseconds; one that does not within this is as good as none. */
+const answerTimeoutMs = 5_000
+
+/** What an engine says of itself. */
+export interface EngineVersion {
+  /** Where it answered, as `DOCKER_HOST` would have it. */
+  address: string
+  /** The engine's version, such as `27.3.1`. */
+  version: string
+  apiVersion: string
+}
+
+/** A connection to one Docker engine: dockerode, and our errors for what it rejects with. */
+export class DockerEngine {
+  readonly address: EngineAddress
+  readonly docker: Docker
+  readonly #agent: HttpAgent | undefined
+
+  /** Connects to nothing yet. @throws {SlotpoolError} `CONFIG_INVALID` when the address cannot be used. */
+  constructor(env: NodeJS.ProcessEnv = process.env) {
+    this.address = engineAddress(env)
+    const { transport, tls, apiVersion } = this.address
+    const version = apiVersion === undefined ? {} : { version: `v${apiVersion.replace(/^v/, '')}` }
+    if (transport.kind === 'ssh') {
+      this.docker = connect({
+        protocol: 'ssh',
+        host: transport.host,
+        port: transport.port,
+        ...(transport.username === undefined ? {} : { username: transport.username }),
+        ...(env.SSH_AUTH_SOCK ? { sshOptions: { agent: env.SSH_AUTH_SOCK } } : {}),
+        ...version,
+      })
+      return
+    }
+    const { verify, ...certificates } = tls ?? { verify: true }
+    this.#agent = tls
+      ? new HttpsAgent({ keepAlive: true, ...certificates, rejectUnauthorized: verify })
+      : new HttpAgent({ keepAlive: true })
+    const common = { protocol: tls ? ('https' as const) : ('http' as const), agent: this.#agent, ...version }
+    this.docker =
+      transport.kind === 'unix'
+        ? connect({ socketPath: transport.socketPath, ...common })
+        : connect({ host: transport.host, port: transport.port, ...common })
+  }
+
+  /** True where a port published on the engine's loopback is one on ours. */
+  get isLocal(): boolean {
+    const { transport } = this.address
+    return transport.kind === 'unix' || (transport.kind === 'tcp' && /^(localhost|127\..*|::1)$/.test(transport.host))
+  }
+
+  /**
+   * Waits for one request.
+   *
+   * @param doing completes "docker could not …".
+   * @throws {SlotpoolError} `DOCKER_UNAVAILABLE`, `DOCKER_REQUEST_FAILED` or `CANCELLED`.
+   */
+  async call<T>(doing: string, request: Promise<T>): Promise<T> {
+    try {
+      return await request
+    } catch (error) {
+      throw engineError(error, doing, this.address)
+    }
+  }
+
+  /** @throws {SlotpoolError} `DOCKER_UNAVAILABLE` when nothing answers, at the latest after {@link answerTimeoutMs}. */
+  async version(signal?: AbortSignal): Promise<EngineVersion> {
+    const bound = AbortSignal.timeout(answerTimeoutMs)
+    const abortSignal = signal ? AbortSignal.any([signal, bound]) : bound
+    // The types of dockerode leave out the options that it takes here.
+    const ask = this.docker.version.bind(this.docker) as (options: { abortSignal: AbortSignal }) => Promise<Docker.DockerVersion>
+    try {
+      const { Version, ApiVersion } = await ask({ abortSignal })
+      return { address: this.address.address, version: Version, apiVersion: ApiVersion }
+    } catch (error) {
+      const silent = bound.aborted && signal?.aborted !== true
+      const cause = silent ? new Error(`it took the connection but said nothing for ${answerTimeoutMs} ms`, { cause: error }) : error
+      throw engineError(cause, 'tell its version', this.address)
+    }
+  }
+
+  /** Lets go of kept connections. */
+  close(): void {
+    this.#agent?.destroy()
+  }
+}
+
+function connect(options: Docker.DockerOptions & { agent?: HttpAgent }): Docker {
+  try {
+    // docker-modem fills in what is missing from its own reading of DOCKER_HOST, so nothing is left to be filled in.
+    return new Docker({
+      host: undefined,
+      socketPath: undefined,
+      ca: undefined,
+      cert: undefined,
+      key: undefined,
+      ...options,
+    } as Docker.DockerOptions)
+  } catch (cause) {
+    throw new SlotpoolError('CONFIG_INVALID', `the Docker connection cannot be set up: ${(cause as Error).message}`, { cause })
+  }
+}

@@ -1,0 +1,14 @@
+import type { DockerEngine } from './engine.ts'
+import type { PoolContainer } from './pool-containers.ts'
+
+/** From creating a container to starting it takes a fraction of a second; whoever made one that waits for so long has died. */
+export const halfMadeAfterMs = 30_000
+
+/** The containers that nobody will start any more. Told by the engine's own clock, which wrote when they were created. */
+export async function findHalfMade(engine: DockerEngine, containers: readonly PoolContainer[]): Promise<PoolContainer[]> {
+  const created = containers.filter((one) => one.state === 'created')
+  if (created.length === 0) return []
+  const { SystemTime } = (await engine.call('tell its clock', engine.docker.info())) as { SystemTime: string }
+  const nowMs = Date.parse(SystemTime)
+  return created.filter((one) => nowMs - one.createdAtMs > halfMadeAfterMs)
+}

@@ -1,0 +1,129 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Container as EngineContainer } from 'dockerode'
+import { type Config, defaultImage } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
+import { throwIfCancelled } from './backoff.ts'
+import { containerSpec, serverPort } from './container-spec.ts'
+import type { DockerEngine } from './engine.ts'
+import { engineReason, engineStatus } from './engine-error.ts'
+import { endpointOf, waitUntilItAnswers } from './readiness.ts'
+import { removeContainer } from './remove-container.ts'
+import { startFailure } from './start-failure.ts'
+import { StartOutput } from './start-output.ts'
+import { tokenArchive } from './token-archive.ts'
+import { undoAndThrow } from './undo-and-throw.ts'
+
+/** From the start of a container to the first answer of its sandbox server. */
+export const startTimeoutMs = 60_000
+
+/**
+ * Makes the container of one index and waits until its sandbox server answers. What it made is gone again when it throws.
+ *
+ * @returns the container's id, or undefined when the index is taken: by another process, or by a container that is being removed.
+ */
+export async function makeContainer(
+  engine: DockerEngine,
+  config: Config,
+  index: number,
+  token: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  throwIfCancelled(signal)
+  const spec = containerSpec(config, index)
+  // Not ended by the signal: an engine whose client hangs up still makes the container, and nobody would know its id.
+  const container = await create(engine, spec)
+  if (container === undefined) return undefined
+  try {
+    throwIfCancelled(signal)
+    const archive = await tokenArchive(token)
+    await engine.call('put the token into a container', container.putArchive(archive, { path: '/' }))
+    throwIfCancelled(signal)
+    await startAndWait(engine, container, spec.name, signal)
+    return container.id
+  } catch (error) {
+    return undoAndThrow(error, () => removeContainer(engine, container.id))
+  }
+}
+
+async function create(engine: DockerEngine, spec: ReturnType<typeof containerSpec>): Promise<EngineContainer | undefined> {
+  try {
+    return await engine.call(`create container ${spec.name}`, engine.docker.createContainer(spec))
+  } catch (error) {
+    const status = engineStatus(error)
+    if (status === 409) return undefined
+    if (status === 404) throw imageNotFound(spec.Image ?? '', error)
+    throw error
+  }
+}
+
+function imageNotFound(image: string, cause: unknown): SlotpoolError {
+  const [why, command] =
+    image === defaultImage
+      ? ['slotpool makes it itself, once', 'slotpool image build']
+      : ['expected one that the engine already has', `docker pull ${image}`]
+  return new SlotpoolError('IMAGE_NOT_FOUND', `got image ${image}, which the Docker engine does not have; ${why}: ${command}`, {
+    cause,
+    details: { image, command },
+  })
+}
+
+async function startAndWait(
+  engine: DockerEngine,
+  container: EngineContainer,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const output = await StartOutput.attach(engine, container.id)
+  const over = new AbortController()
+  const waiting = signal ? AbortSignal.any([signal, over.signal]) : over.signal
+  try {
+    await start(engine, container, name)
+    const failure = await Promise.race([
+      answers(engine, container, waiting),
+      endOf(container, over.signal),
+      delay(startTimeoutMs, `gave no answer within ${startTimeoutMs} ms`, { signal: over.signal }),
+    ])
+    if (failure !== undefined) throw startFailure(`container ${name}`, failure, await output.tail())
+  } finally {
+    over.abort()
+    output.close()
+  }
+}
+
+async function start(engine: DockerEngine, container: EngineContainer, name: string): Promise<void> {
+  try {
+    await engine.call(`start container ${name}`, container.start())
+  } catch (error) {
+    if (engineStatus(error) === undefined) throw error
+    const reason = engineReason((error as SlotpoolError).cause as Error)
+    throw new SlotpoolError('CONTAINER_FAILED', `container ${name} could not start: ${reason}`, { cause: error, details: { reason } })
+  }
+}
+
+/** How the container ended, in words. Never rejects: where the engine cannot tell any more, the container is gone. */
+async function endOf(container: EngineContainer, signal: AbortSignal): Promise<string> {
+  try {
+    const { StatusCode } = (await container.wait({ abortSignal: signal })) as { StatusCode: number }
+    return `ended with exit code ${StatusCode} before its sandbox server answered`
+  } catch (error) {
+    return `ended before its sandbox server answered (${engineReason(error as Error)})`
+  }
+}
+
+async function answers(engine: DockerEngine, container: EngineContainer, signal: AbortSignal): Promise<undefined> {
+  const port = await publishedPort(engine, container)
+  // Without a port it has ended already, and the other side of the race says how.
+  if (port === undefined) return new Promise(() => {})
+  await waitUntilItAnswers(endpointOf(port), signal)
+}
+
+async function publishedPort(engine: DockerEngine, container: EngineContainer): Promise<number | undefined> {
+  try {
+    const { NetworkSettings } = await engine.call('read the port of a container', container.inspect())
+    const port = Number(NetworkSettings.Ports[`${serverPort}/tcp`]?.[0]?.HostPort)
+    return Number.isInteger(port) && port > 0 ? port : undefined
+  } catch (error) {
+    if (engineStatus(error) === 404) return undefined
+    throw error
+  }
+}

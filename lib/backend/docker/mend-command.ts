@@ -1,0 +1,27 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import type { EngineAddress } from './engine-address.ts'
+
+/** The one command that would most likely make the engine answer, by what this machine has. */
+export function mendCommand(address: EngineAddress, errorCode: string | undefined): string {
+  if (address.namedBy === 'DOCKER_HOST') return 'unset DOCKER_HOST'
+  if (address.namedBy !== null) return 'docker context use default'
+  if (errorCode === 'EACCES' || errorCode === 'EPERM') return 'sudo usermod -aG docker "$USER" && newgrp docker'
+  if (process.platform === 'darwin') return 'open -a Docker'
+  const sudo = process.getuid?.() === 0 ? '' : 'sudo '
+  if (!isOnPath('dockerd')) return `${sudo}apt-get install docker.io`
+  return existsSync('/run/systemd/system') ? `${sudo}systemctl start docker` : `${sudo}dockerd`
+}
+
+/** Ordinary users often lack the sbin folders in PATH, and that is where dockerd lies. */
+function isOnPath(program: string): boolean {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/bin', '/usr/local/bin']
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}

@@ -1,0 +1,53 @@
+import type { ContainerInfo } from 'dockerode'
+import type { PoolShape } from '../backend.ts'
+import { poolLabel, readLabels } from './container-labels.ts'
+import { serverPort } from './container-spec.ts'
+import type { DockerEngine } from './engine.ts'
+
+/** A container of the pool as the engine lists it. */
+export interface PoolContainer {
+  id: string
+  index: number
+  /** The engine's word: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
+  state: string
+  /** The engine's own sentence, such as `Exited (1) 2 seconds ago`. */
+  status: string
+  createdAtMs: number
+  /** The port on the engine's loopback; undefined until it runs. */
+  port: number | undefined
+  shape: PoolShape
+}
+
+const liveStates = new Set(['created', 'running', 'paused', 'restarting'])
+
+/** Whether it serves or may yet come to serve. The others have ended, and are removed or being removed. */
+export function isLive(container: PoolContainer): boolean {
+  return liveStates.has(container.state)
+}
+
+/** The pool's containers in any state, in order of their index. */
+export async function listPoolContainers(engine: DockerEngine, pool: string, signal?: AbortSignal): Promise<PoolContainer[]> {
+  const infos = await engine.call(
+    'list containers',
+    engine.docker.listContainers({
+      all: true,
+      filters: { label: [`${poolLabel}=${pool}`] },
+      ...(signal ? { abortSignal: signal } : {}),
+    }),
+  )
+  return infos.flatMap((info) => read(info) ?? []).sort((a, b) => a.index - b.index)
+}
+
+function read(info: ContainerInfo): PoolContainer | undefined {
+  const labels = readLabels(info.Labels)
+  if (labels === undefined) return undefined
+  return {
+    id: info.Id,
+    index: labels.index,
+    state: info.State,
+    status: info.Status,
+    createdAtMs: info.Created * 1000,
+    port: info.Ports.find((port) => port.PrivatePort === serverPort && port.PublicPort !== undefined)?.PublicPort,
+    shape: labels.shape,
+  }
+}

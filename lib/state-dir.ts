@@ -1,0 +1,37 @@
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import type { BackendName } from './config.ts'
+import { SlotpoolError } from './errors.ts'
+
+/**
+ * Where slotpool keeps what outlives a process: `$XDG_STATE_HOME/slotpool`, else `~/.local/state/slotpool`. Only names it.
+ *
+ * A relative `XDG_STATE_HOME` counts as unset, as the XDG base directory specification wants it.
+ */
+export function stateDir(env: NodeJS.ProcessEnv = process.env): string {
+  const base = env.XDG_STATE_HOME
+  return join(base !== undefined && isAbsolute(base) ? base : join(env.HOME || homedir(), '.local', 'state'), 'slotpool')
+}
+
+/**
+ * The folder of one pool on one backend, `<state>/<backend>/<pool>`; made when it is not there. Nobody but its owner may enter it.
+ *
+ * @throws {SlotpoolError} `BACKEND_UNAVAILABLE` when it cannot be made.
+ */
+export function poolDir(pool: string, backend: BackendName, env: NodeJS.ProcessEnv = process.env): string {
+  const root = stateDir(env)
+  const folder = join(root, backend, pool)
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    // The mode above counts only for what was made by this very call.
+    for (const path of [root, folder]) if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700)
+  } catch (error) {
+    throw new SlotpoolError(
+      'BACKEND_UNAVAILABLE',
+      `the state folder ${folder} cannot be made: ${(error as Error).message}; expected a folder of one's own, set XDG_STATE_HOME to one`,
+      { cause: error, retryable: false, details: { path: folder } },
+    )
+  }
+  return folder
+}
