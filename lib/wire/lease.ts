@@ -35,6 +35,7 @@ export const leaseRequest = z.strictObject({
   provisional: z.boolean().default(false),
 })
 export type LeaseRequest = z.input<typeof leaseRequest>
+export type CheckedLeaseRequest = z.output<typeof leaseRequest>
 
 /** The right of one task to one slot. */
 export const lease = z.object({

@@ -1,0 +1,1 @@
+export { type ErrorBody, type ErrorCode, errorTable, SlotpoolError } from './errors.ts'

@@ -1,0 +1,52 @@
+import { isAbsolute } from 'node:path'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { isolationNames, networkNames } from '../config.ts'
+import { SlotpoolError } from '../errors.ts'
+
+const count = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^[0-9]{1,12}$/, 'expected a whole number')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `expected ${least} to ${most}`)
+const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path')
+
+const schema = z.strictObject({
+  /** `unix:PATH` or `tcp:HOST:PORT`. */
+  listen: z.string().regex(/^(unix:\/.+|tcp:[^:]+:[0-9]{1,5})$/, 'expected unix:/PATH or tcp:HOST:PORT'),
+  'token-file': absolutePath,
+  'state-dir': absolutePath,
+  pool: z.string().min(1),
+  slots: count(1, 1000),
+  isolation: z.enum(isolationNames),
+  network: z.enum(networkNames),
+  'uid-base': count(1, 2_000_000_000).default(20_000),
+  'idle-exit-ms': count(1, 2_147_483_000).optional(),
+})
+
+/** What the sandbox server was asked to be. No secret is among its arguments: they show in every process list. */
+export type ServerArguments = z.infer<typeof schema>
+
+/** @throws {SlotpoolError} `USAGE` naming the argument, what it got and what it takes. */
+export function parseArguments(argv: readonly string[]): ServerArguments {
+  let values: Record<string, string | boolean | undefined>
+  try {
+    const options = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, { type: 'string' as const }]))
+    values = parseArgs({ args: [...argv], options }).values
+  } catch (error) {
+    throw new SlotpoolError('USAGE', (error as Error).message, { cause: error })
+  }
+  const result = schema.safeParse(values)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  const name = String(issue?.path[0])
+  throw new SlotpoolError('USAGE', `--${name}: got ${values[name] ?? 'nothing'}, ${issue?.message}`)
+}
+
+/** The place to listen at, as Node takes it. */
+export function listenAddress(listen: string): { path: string } | { host: string; port: number } {
+  if (listen.startsWith('unix:')) return { path: listen.slice('unix:'.length) }
+  const [, host, port] = listen.split(':') as [string, string, string]
+  return { host, port: Number(port) }
+}

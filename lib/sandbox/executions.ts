@@ -1,0 +1,77 @@
+import { SlotpoolError } from '../errors.ts'
+import type { CheckedExecutionRequest } from '../wire/execution.ts'
+import { Execution } from './execution.ts'
+import type { Fifos } from './fifos.ts'
+import type { HeldLease } from './held-lease.ts'
+import type { LeaseTable } from './lease-table.ts'
+
+/** Output of finished executions kept for readers that come back: the oldest goes first. */
+const maxHeldBytes = 16 * 1024 * 1024
+const maxFinished = 10_000
+
+/** Starts executions, each id once, and keeps their results while the lease lives, within bounds. */
+export class Executions {
+  readonly #leases: LeaseTable
+  readonly #fifos: Fifos
+  /** Finished ones, oldest first. */
+  readonly #finished = new Map<Execution, HeldLease>()
+  #heldBytes = 0
+
+  constructor(leases: LeaseTable, fifos: Fifos) {
+    this.#leases = leases
+    this.#fifos = fifos
+  }
+
+  /**
+   * Runs a command under an id; a second request with that id gets the first one's execution, however far it is.
+   *
+   * @throws {SlotpoolError} `EXECUTION_CONFLICT` when the id was used for something else.
+   */
+  start(held: HeldLease, id: string, request: CheckedExecutionRequest): Execution {
+    const existing = held.executions.get(id)
+    if (existing) {
+      if (JSON.stringify(existing.request) === JSON.stringify(request)) return existing
+      throw new SlotpoolError('EXECUTION_CONFLICT', `execution ${id} was already started with another command or other options`, {
+        details: { executionId: id },
+      })
+    }
+    const execution = new Execution(id, request, held.slot.jail)
+    held.executions.set(id, execution)
+    void this.#leases.use(held, () => execution.run(this.#fifos)).then(() => this.#keep(execution, held))
+    return execution
+  }
+
+  /** @throws {SlotpoolError} `EXECUTION_NOT_FOUND` when it never was or its result is no longer kept. */
+  get(held: HeldLease, id: string): Execution {
+    const execution = held.executions.get(id)
+    if (execution) return execution
+    throw new SlotpoolError('EXECUTION_NOT_FOUND', `lease ${held.leaseId} has no execution ${id}, or its result is no longer kept`, {
+      details: { executionId: id },
+    })
+  }
+
+  /** Lets go of all executions of a lease that ends: what still runs is about to be ended with its jail. */
+  forget(held: HeldLease): void {
+    for (const execution of held.executions.values()) {
+      execution.abandon()
+      if (this.#finished.delete(execution)) this.#heldBytes -= heldBytes(execution)
+    }
+    held.over = true
+  }
+
+  #keep(execution: Execution, held: HeldLease): void {
+    if (held.over) return
+    this.#finished.set(execution, held)
+    this.#heldBytes += heldBytes(execution)
+    for (const [oldest, lease] of this.#finished) {
+      if (this.#heldBytes <= maxHeldBytes && this.#finished.size <= maxFinished) break
+      this.#finished.delete(oldest)
+      this.#heldBytes -= heldBytes(oldest)
+      lease.executions.delete(oldest.id)
+    }
+  }
+}
+
+function heldBytes(execution: Execution): number {
+  return execution.stdout.heldBytes + execution.stderr.heldBytes
+}

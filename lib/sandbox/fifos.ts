@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process'
+import { closeSync, constants, openSync, unlinkSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+/** How many are made at a time: one `mkfifo` makes this many as fast as one. */
+const batchSize = 64
+
+/** A pipe for the output of a command. */
+export interface OutputPipe {
+  reader: Socket
+  /** The descriptor that the command gets; close it once the command has it. */
+  writeFd: number
+}
+
+/**
+ * Pipes for the output of commands. Node gives a child sockets where a shell would give it pipes, and a socket cannot be opened again by
+ * name: `echo warning > /dev/stderr` would fail in a slot. A FIFO that is unlinked as soon as both ends are open behaves as a pipe.
+ */
+export class Fifos {
+  readonly #folder: string
+  #ready: string[] = []
+  #making: Promise<void> | undefined
+  #made = 0
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    await this.#makeMore()
+  }
+
+  async open(): Promise<OutputPipe> {
+    while (this.#ready.length === 0) await this.#makeMore()
+    const path = this.#ready.pop() as string
+    if (this.#ready.length < batchSize / 2) this.#makeMore().catch(() => {})
+    // Opened for reading first and without waiting; then the writing end has its reader and does not wait either.
+    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const writeFd = openSync(path, constants.O_WRONLY)
+      return { reader: new Socket({ fd: readFd, readable: true, writable: false }), writeFd }
+    } catch (error) {
+      closeSync(readFd)
+      throw error
+    } finally {
+      unlinkSync(path)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#making?.catch(() => {})
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  #makeMore(): Promise<void> {
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined
+    })
+    return this.#making
+  }
+
+  async #make(): Promise<void> {
+    const paths = Array.from({ length: batchSize }, () => join(this.#folder, `output-${this.#made++}`))
+    // Opened again by name from inside a slot, as /dev/stdout, it is the slot's user that opens it: hence the mode. No other can reach it.
+    await promisify(execFile)('mkfifo', ['--mode=0666', '--', ...paths])
+    this.#ready.push(...paths)
+  }
+}

@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import { SlotpoolError } from '../errors.ts'
+import type { Jail } from './jail/jail.ts'
+import { toolPath } from './tool-path.ts'
+
+/** The largest file that is written. */
+export const maxFileBytes = 1024 * 1024 * 1024
+
+/**
+ * Files are read and written by programs in the jail, as the slot's user: whatever a path means there, with its links and mounts, it can
+ * reach nothing that a command of the slot could not.
+ */
+const readScript = `
+if [ ! -e "$1" ]; then echo "no such file" >&2; exit 44; fi
+if [ ! -f "$1" ]; then echo "not a regular file" >&2; exit 45; fi
+exec cat -- "$1"`
+
+/** Written beside its target and moved over it, so that nobody meets half a file; an existing file keeps its mode. */
+const writeScript = `
+umask 022
+if [ -d "$1" ]; then echo "it is a folder" >&2; exit 45; fi
+case $1 in */*) folder=\${1%/*}/ ;; *) folder=./ ;; esac
+mkdir -p -- "$folder" || exit 45
+new=$(mktemp -- "$folder.slotpool-XXXXXXXX") || exit 45
+trap 'rm -f -- "$new"' EXIT
+chmod 644 -- "$new"
+if [ -f "$1" ]; then chmod --reference="$1" -- "$new"; fi
+cat > "$new" || exit 45
+if [ "$(stat -c %s -- "$new")" != "$2" ]; then echo "the content was cut short" >&2; exit 46; fi
+mv -fT -- "$new" "$1" || exit 45`
+
+/**
+ * Streams a file out of a slot. Resolves once its first bytes are there.
+ *
+ * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read.
+ */
+export async function readFile(jail: Jail, path: string, signal: AbortSignal): Promise<Readable> {
+  checkPath(path)
+  const child = enter(jail, ['bash', '--norc', '-c', readScript, 'slotpool', path], signal)
+  child.stdin.end()
+  const complaint = text(child.stderr)
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  // The first chunk, or the end, tells whether there is a file at all.
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('readable', resolve)
+    child.once('error', reject)
+  })
+  if (child.stdout.readableLength > 0) {
+    void ended.then((code) => {
+      if (code !== 0) child.stdout.destroy(new Error(`reading ${path} was cut short`))
+    })
+    return child.stdout
+  }
+  child.stdout.resume()
+  refuse(await ended, path, await complaint, signal)
+  return child.stdout
+}
+
+/**
+ * Writes a file in a slot, making its folder where that is missing. `bytes` is the length that was announced; less or more is refused and
+ * leaves the old file as it was.
+ *
+ * @throws {SlotpoolError} `FILE_TOO_LARGE` beyond {@link maxFileBytes}; `FILE_FAILED` with the reason.
+ */
+export async function writeFile(jail: Jail, path: string, content: Readable, bytes: number, signal: AbortSignal): Promise<void> {
+  checkPath(path)
+  if (bytes > maxFileBytes) {
+    throw new SlotpoolError('FILE_TOO_LARGE', `got a file of ${bytes} bytes, expected at most ${maxFileBytes}`, {
+      details: { path, bytes },
+    })
+  }
+  const child = enter(jail, ['bash', '--norc', '-c', writeScript, 'slotpool', path, String(bytes)], signal)
+  child.stdout.resume()
+  const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
+  const [complaint, code] = await Promise.all([
+    text(child.stderr),
+    ended,
+    // A writer that gave up early has said why; that its input then breaks is no news.
+    pipeline(content, child.stdin).catch(() => child.stdin.destroy()),
+  ])
+  refuse(code, path, complaint, signal)
+}
+
+/** `--norc`: with a socket for its stdin, bash would take itself for a remote shell and read the user's start files. */
+function enter(jail: Jail, program: string[], signal: AbortSignal) {
+  const { file, args } = jail.enter({ PATH: toolPath, LANG: 'C.UTF-8' }, program)
+  return spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: toolPath }, detached: true, signal, killSignal: 'SIGKILL' })
+}
+
+function refuse(code: number | null, path: string, complaint: string, signal: AbortSignal): void {
+  if (code === 0) return
+  if (signal.aborted) throw new SlotpoolError('CANCELLED', `the request for ${path} was given up`)
+  const reason = complaint.trim() || `it ended with ${code}`
+  if (code === 44) throw new SlotpoolError('FILE_NOT_FOUND', `got path ${path}: ${reason}`, { details: { path } })
+  throw new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason } })
+}
+
+function checkPath(path: string): void {
+  if (path === '' || path.includes('\0') || path.length > 4096) {
+    throw new SlotpoolError('FILE_FAILED', `got a path of ${path.length} characters, expected 1 to 4096 without a NUL byte`)
+  }
+}

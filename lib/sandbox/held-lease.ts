@@ -1,0 +1,53 @@
+import type { Lease } from '../wire/lease.ts'
+import type { Execution } from './execution.ts'
+import type { Slot } from './slots.ts'
+
+/** A lease as the server holds it: who has the slot, until when, and what runs there. */
+export class HeldLease {
+  readonly leaseId: string
+  readonly taskId: string
+  readonly owner: string
+  readonly slot: Slot
+  readonly executions = new Map<string, Execution>()
+  ttlMs: number
+  provisional: boolean
+  lastUsedAtMs: number
+  /** Work under way that keeps the lease from expiring. */
+  uses = 0
+  /** It has ended; only readers of its last executions still know it. */
+  over = false
+
+  constructor(parts: { leaseId: string; taskId: string; owner: string; slot: Slot; ttlMs: number; provisional: boolean; nowMs: number }) {
+    this.leaseId = parts.leaseId
+    this.taskId = parts.taskId
+    this.owner = parts.owner
+    this.slot = parts.slot
+    this.ttlMs = parts.ttlMs
+    this.provisional = parts.provisional
+    this.lastUsedAtMs = parts.nowMs
+  }
+
+  get expiresAtMs(): number {
+    return this.lastUsedAtMs + (this.provisional ? Math.min(this.ttlMs, provisionalTtlMs) : this.ttlMs)
+  }
+
+  /** The lease as the wire tells it. */
+  describe(bootId: string): Lease {
+    const { jail } = this.slot
+    return {
+      leaseId: this.leaseId,
+      taskId: this.taskId,
+      owner: this.owner,
+      slot: this.slot.number,
+      bootId,
+      provisional: this.provisional,
+      expiresAtMs: this.expiresAtMs,
+      workspace: jail.view.workspace,
+      isolation: jail.level,
+      network: jail.network,
+    }
+  }
+}
+
+/** A lease that nobody confirms is given up soon: whoever asked for it died on the way. */
+const provisionalTtlMs = 10_000

@@ -1,0 +1,158 @@
+import { spawn } from 'node:child_process'
+import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
+import type { Readable, Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { SlotpoolError } from '../../errors.ts'
+import type { NetworkLevel } from '../../wire/lease.ts'
+import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
+import { toolPath } from '../tool-path.ts'
+import { cleanEnvironment } from './clean-environment.ts'
+import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
+import { writeAccountFiles } from './passwd.ts'
+
+/** Where a slot's folders are inside its jail. */
+const view = { workspace: '/workspace', home: '/home/agent', tmp: '/tmp' } as const
+
+/** What of the container's own filesystem a slot sees, read-only: programs, libraries and their settings; no data of anybody. */
+const systemFolders = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc', '/opt', '/nix']
+
+/** What a jail runs of its own: it says that the jail is complete, then keeps it alive. */
+const announce = 'printf ready >&4; exec 3>&- 4>&-; exec sleep infinity'
+
+/**
+ * Jails by bubblewrap: PID, mount, IPC and UTS namespaces (and a network namespace for `none`) around read-only system folders, a private
+ * /proc, /dev and /tmp, and no capabilities. The server makes them as root, each slot with a uid of its own, or as an ordinary user
+ * through a user namespace, all slots with the uid of that user.
+ */
+export class BubblewrapJails implements JailKind {
+  readonly level = 'jail'
+  readonly network: NetworkLevel
+  readonly #uidBase: number
+  readonly #asRoot = process.geteuid?.() === 0
+
+  constructor(options: { network: NetworkLevel; uidBase: number }) {
+    this.network = options.network
+    this.#uidBase = options.uidBase
+  }
+
+  identity(slot: number): SlotIdentity {
+    if (this.#asRoot) return { uid: this.#uidBase + slot, gid: this.#uidBase + slot }
+    return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
+  }
+
+  async make(slot: number, folders: SlotFolders): Promise<Jail> {
+    const identity = this.identity(slot)
+    const accounts = await writeAccountFiles(folders.root, identity, view.home)
+    // The arguments go by descriptor: a process list shows those of the command line, inside the jail too.
+    const child = spawn('bwrap', ['--args', '0', '--', 'bash', '--norc', '-c', announce], {
+      stdio: ['pipe', 'ignore', 'pipe', 'pipe', 'pipe'],
+      env: { PATH: toolPath },
+    })
+    const input = child.stdin as Writable
+    // When bubblewrap cannot even be started, that is said by the child's own error.
+    input.on('error', () => {})
+    input.end(this.#arguments(folders, accounts).map((argument) => `${argument}\0`).join(''))
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+    const complaint = text(child.stderr as Readable)
+    try {
+      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
+      const init = await readInitPid(child.stdio[3] as Readable)
+      if ((await text(child.stdio[4] as Readable)) !== 'ready') throw new Error('it ended while it set the jail up')
+      return new BubblewrapJail({ init, ended, identity, network: this.network, asRoot: this.#asRoot })
+    } catch (error) {
+      if (child.pid !== undefined) {
+        child.kill('SIGKILL')
+        await ended
+      }
+      const said = child.pid === undefined ? '' : (await complaint).trim()
+      throw new SlotpoolError('JAIL_FAILED', `bubblewrap could not make the jail of slot ${slot}: ${said || (error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+
+  #arguments(folders: SlotFolders, accounts: readonly [string, string][]): string[] {
+    const args = ['--die-with-parent', '--new-session', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--hostname', 'slot']
+    if (this.network === 'none') args.push('--unshare-net')
+    // Root inside the user namespace, so that /dev/pts can be mounted; commands run as an ordinary user again (`enter`).
+    if (!this.#asRoot) args.push('--unshare-user', '--uid', '0', '--gid', '0')
+    for (const folder of systemFolders) args.push(...systemBind(folder))
+    for (const [file, target] of accounts) args.push('--ro-bind', file, target)
+    const resolver = '/etc/resolv.conf'
+    if (this.network !== 'none' && existsSync(resolver) && realpathSync(resolver).startsWith('/run/')) {
+      args.push('--ro-bind', realpathSync(resolver), realpathSync(resolver))
+    }
+    args.push('--proc', '/proc', '--dev', '/dev')
+    for (const folder of ['/run', '/var', '/home']) args.push('--perms', '0755', '--dir', folder)
+    args.push('--symlink', '../tmp', '/var/tmp')
+    args.push('--bind', folders.tmp, view.tmp, '--bind', folders.home, view.home, '--bind', folders.workspace, view.workspace)
+    args.push('--remount-ro', '/', '--chdir', view.workspace, '--info-fd', '3')
+    return args
+  }
+}
+
+/** A system folder as it is on the outside: a folder read-only, a link (`/bin` on a merged /usr) as the same link. */
+function systemBind(folder: string): string[] {
+  const found = lstatSync(folder, { throwIfNoEntry: false })
+  if (found?.isSymbolicLink()) return ['--symlink', readlinkSync(folder), folder]
+  return found?.isDirectory() ? ['--ro-bind', folder, folder] : []
+}
+
+/** bubblewrap writes `{ "child-pid": N, … }` once it has made the namespaces. */
+async function readInitPid(info: Readable): Promise<number> {
+  const said = await text(info)
+  if (said === '') throw new Error('it ended before it said the id of its first process')
+  const pid: unknown = (JSON.parse(said) as { 'child-pid'?: unknown })['child-pid']
+  if (typeof pid !== 'number') throw new Error(`it named no first process: ${said}`)
+  return pid
+}
+
+class BubblewrapJail implements Jail {
+  readonly level = 'jail'
+  readonly network: NetworkLevel
+  readonly view = view
+  readonly ended: Promise<void>
+  readonly #init: number
+  readonly #identity: SlotIdentity
+  readonly #asRoot: boolean
+  /** Once it has ended, its process id may belong to another process. */
+  #over = false
+
+  constructor(parts: { init: number; ended: Promise<void>; identity: SlotIdentity; network: NetworkLevel; asRoot: boolean }) {
+    this.#init = parts.init
+    this.ended = parts.ended.then(() => {
+      this.#over = true
+    })
+    this.#identity = parts.identity
+    this.network = parts.network
+    this.#asRoot = parts.asRoot
+  }
+
+  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] } {
+    const { uid, gid } = this.#identity
+    const namespaces = ['-t', String(this.#init), '-m', '-p', '-i', '-u', '-r', '-w', ...(this.network === 'none' ? ['-n'] : [])]
+    const becoming = this.#asRoot
+      ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs']
+      : ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, 'setpriv', '--no-new-privs']
+    const owner = this.#asRoot ? [] : ['-U', '--preserve-credentials']
+    return {
+      file: 'nsenter',
+      args: [...owner, ...namespaces, '--', ...becoming, ...cleanEnvironment(env), ...program],
+    }
+  }
+
+  async processes(): Promise<number[]> {
+    const namespace = await pidNamespace(this.#init)
+    if (namespace === undefined) return []
+    const pids = await allProcesses()
+    const inside = await Promise.all(pids.map(async (pid) => pid !== this.#init && (await pidNamespace(pid)) === namespace))
+    return pids.filter((_, index) => inside[index])
+  }
+
+  async end(): Promise<void> {
+    if (this.#over) return
+    // With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left.
+    signalProcess(this.#init, 'SIGKILL')
+    await this.ended
+  }
+}

@@ -1,0 +1,73 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { IsolationChoice, NetworkChoice } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
+import { runProgram } from '../run-program.ts'
+import { makeSlotFolders } from '../slot-folders.ts'
+import { BubblewrapJails } from './bubblewrap.ts'
+import type { JailKind } from './jail.ts'
+import { OwnUidJails } from './own-uid.ts'
+import { UnisolatedJails } from './unisolated.ts'
+
+/** The isolation in force, and why it is not a stronger one. */
+export interface ChosenIsolation {
+  kind: JailKind
+  reason: string | null
+}
+
+/**
+ * The strongest isolation that works here, found by making a jail and running a command in it. Never weaker than what was asked for:
+ * `none` only where the caller wrote it.
+ *
+ * @throws {SlotpoolError} `ISOLATION_UNAVAILABLE` with what is missing and what would mend it.
+ */
+export async function chooseIsolation(options: {
+  isolation: IsolationChoice
+  network: NetworkChoice
+  uidBase: number
+  /** A folder in which a trial slot may be made. */
+  folder: string
+}): Promise<ChosenIsolation> {
+  const { isolation, network, uidBase, folder } = options
+  if (isolation === 'none') return { kind: new UnisolatedJails(), reason: 'TERMINAL_ISOLATION=none was asked for' }
+
+  const failures: string[] = []
+  if (isolation === 'auto' || isolation === 'jail') {
+    const jails = new BubblewrapJails({ network: network === 'none' ? 'none' : 'host', uidBase })
+    const failure = await tryIsolation(jails, folder)
+    if (failure === null) return { kind: jails, reason: null }
+    failures.push(`jail: ${failure}`)
+  }
+  if (isolation === 'auto' || isolation === 'uid') {
+    const failure =
+      process.geteuid?.() === 0 ? await tryIsolation(new OwnUidJails({ uidBase }), folder) : 'only root can give each slot a uid of its own'
+    if (failure === null && network !== 'none') return { kind: new OwnUidJails({ uidBase }), reason: failures[0] ?? 'uid was asked for' }
+    failures.push(`uid: ${failure ?? 'it cannot keep a slot off the network, and TERMINAL_NETWORK=none was asked for'}`)
+  }
+  throw new SlotpoolError(
+    'ISOLATION_UNAVAILABLE',
+    `got isolation ${isolation}, but nothing that isolates works here (${failures.join('; ')}); expected bubblewrap: ` +
+      'install it (`apt-get install bubblewrap`, or `dnf install bubblewrap`) where user namespaces are allowed, or set ' +
+      'TERMINAL_ISOLATION=none to run without isolation',
+    { details: { isolation, failures } },
+  )
+}
+
+/** Null when a command ran in a jail of this kind, else why not. */
+async function tryIsolation(kind: JailKind, folder: string): Promise<string | null> {
+  const trial = await mkdtemp(join(folder, 'trial-'))
+  try {
+    const folders = await makeSlotFolders(trial, kind.identity(0))
+    const jail = await kind.make(0, folders)
+    try {
+      const { exitCode, stderr } = await runProgram(jail, ['bash', '-c', 'exit 42'])
+      return exitCode === 42 ? null : `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
+    } finally {
+      await jail.end()
+    }
+  } catch (error) {
+    return error instanceof SlotpoolError ? error.message : String(error)
+  } finally {
+    await rm(trial, { recursive: true, force: true })
+  }
+}

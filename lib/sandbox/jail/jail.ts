@@ -1,0 +1,49 @@
+import type { IsolationLevel, NetworkLevel } from '../../wire/lease.ts'
+
+/** The folders of one slot on the server's side. Made for one lease, and wiped after it. */
+export interface SlotFolders {
+  /** Holds the others; only the server may enter it where the isolation allows that. */
+  root: string
+  workspace: string
+  home: string
+  tmp: string
+}
+
+/** Who a slot's processes are. */
+export interface SlotIdentity {
+  uid: number
+  gid: number
+}
+
+/** The namespaces, root filesystem, limits and identity that a slot's processes see. Lives as long as its lease. */
+export interface Jail {
+  readonly level: IsolationLevel
+  readonly network: NetworkLevel
+  /** Absolute paths as the slot's own processes see them. */
+  readonly view: { workspace: string; home: string; tmp: string }
+
+  /**
+   * The program and arguments that run `program` in the jail as the slot's user, in its workspace, with exactly `env`. They are to be
+   * spawned in a session of their own with an empty environment.
+   */
+  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] }
+
+  /** The process ids, as the server sees them, of all that runs in the jail and could belong to its tenant. */
+  processes(): Promise<number[]>
+
+  /** Resolves when the jail has ended by itself, which it never should before `end` is called. */
+  readonly ended: Promise<void>
+
+  /** Ends every process of the jail. Resolves when none is left. */
+  end(): Promise<void>
+}
+
+/** One way of making jails, chosen by probing. */
+export interface JailKind {
+  readonly level: IsolationLevel
+  readonly network: NetworkLevel
+  /** Makes the jail of slot number `slot` over `folders`. @throws {SlotpoolError} `JAIL_FAILED`. */
+  make(slot: number, folders: SlotFolders): Promise<Jail>
+  /** Who the processes of slot number `slot` are: the owner of its folders. */
+  identity(slot: number): SlotIdentity
+}

@@ -1,0 +1,64 @@
+import { allProcesses, processUid } from '../processes.ts'
+import { terminateAll } from '../terminate.ts'
+import { cleanEnvironment } from './clean-environment.ts'
+import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
+
+/**
+ * A uid of its own for each slot, folders that only it may enter, no capabilities and no new privileges. It keeps slots from each other's
+ * files and processes, but they see the processes, the /tmp and the network of the container. For servers that run as root without the
+ * right to make namespaces.
+ */
+export class OwnUidJails implements JailKind {
+  readonly level = 'uid'
+  readonly network = 'host'
+  readonly #uidBase: number
+
+  constructor(options: { uidBase: number }) {
+    this.#uidBase = options.uidBase
+  }
+
+  identity(slot: number): SlotIdentity {
+    return { uid: this.#uidBase + slot, gid: this.#uidBase + slot }
+  }
+
+  async make(slot: number, folders: SlotFolders): Promise<Jail> {
+    return new OwnUidJail(this.identity(slot), folders)
+  }
+}
+
+class OwnUidJail implements Jail {
+  readonly level = 'uid'
+  readonly network = 'host'
+  readonly view: Jail['view']
+  /** It is no process that could end. */
+  readonly ended = new Promise<void>(() => {})
+  readonly #identity: SlotIdentity
+
+  constructor(identity: SlotIdentity, folders: SlotFolders) {
+    this.#identity = identity
+    this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
+  }
+
+  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] } {
+    const { uid, gid } = this.#identity
+    return {
+      file: 'setpriv',
+      args: [
+        ...[`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'],
+        ...['env', `--chdir=${this.view.workspace}`],
+        ...cleanEnvironment(env),
+        ...program,
+      ],
+    }
+  }
+
+  async processes(): Promise<number[]> {
+    const pids = await allProcesses()
+    const own = await Promise.all(pids.map(async (pid) => (await processUid(pid)) === this.#identity.uid))
+    return pids.filter((_, index) => own[index])
+  }
+
+  async end(): Promise<void> {
+    await terminateAll(() => this.processes())
+  }
+}

@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto'
+import { allProcesses, startedWith } from '../processes.ts'
+import { terminateAll } from '../terminate.ts'
+import { cleanEnvironment } from './clean-environment.ts'
+import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
+
+/** A folder and a clean environment, and nothing that would keep a command inside. Only where the caller wrote `none`. */
+export class UnisolatedJails implements JailKind {
+  readonly level = 'none'
+  readonly network = 'host'
+
+  identity(): SlotIdentity {
+    return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
+  }
+
+  async make(_slot: number, folders: SlotFolders): Promise<Jail> {
+    return new Unisolated(folders)
+  }
+}
+
+class Unisolated implements Jail {
+  readonly level = 'none'
+  readonly network = 'host'
+  readonly view: Jail['view']
+  readonly ended = new Promise<void>(() => {})
+  /** Marks the processes of this slot, which share their uid with everything else. */
+  readonly #mark = randomUUID()
+
+  constructor(folders: SlotFolders) {
+    this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
+  }
+
+  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] } {
+    const marked = { ...env, SLOTPOOL_SLOT: this.#mark }
+    return { file: 'env', args: [`--chdir=${this.view.workspace}`, ...cleanEnvironment(marked), ...program] }
+  }
+
+  async processes(): Promise<number[]> {
+    const pids = await allProcesses()
+    const own = await Promise.all(pids.map((pid) => startedWith(pid, `SLOTPOOL_SLOT=${this.#mark}`)))
+    return pids.filter((_, index) => own[index])
+  }
+
+  async end(): Promise<void> {
+    await terminateAll(() => this.processes())
+  }
+}

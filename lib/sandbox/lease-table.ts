@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import { SlotpoolError } from '../errors.ts'
+import type { CheckedLeaseRequest } from '../wire/lease.ts'
+import type { Clock } from './clock.ts'
+import { HeldLease } from './held-lease.ts'
+import type { Slots } from './slots.ts'
+
+/** How many ended leases are remembered, to tell their holders what became of them. */
+const rememberedEnds = 10_000
+
+/**
+ * The authority on who has which slot. All of it happens in this one process, so a task has at most one lease here, and a slot at most one
+ * tenant, without any lock.
+ */
+export class LeaseTable {
+  readonly #slots: Slots
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #onEnd: (held: HeldLease) => void
+  readonly #byId = new Map<string, HeldLease>()
+  readonly #byTask = new Map<string, HeldLease>()
+  /** Leases being made, by task: a second request joins the first. */
+  readonly #making = new Map<string, Promise<HeldLease>>()
+  /** Leases being ended, by task: a new one waits until the old jail is gone. */
+  readonly #ending = new Map<string, Promise<void>>()
+  readonly #ended = new Map<string, string>()
+
+  /** `onEnd` is told of a lease that ends, before its jail does. */
+  constructor(options: { slots: Slots; clock: Clock; log: Logger; onEnd: (held: HeldLease) => void }) {
+    this.#slots = options.slots
+    this.#clock = options.clock
+    this.#log = options.log
+    this.#onEnd = options.onEnd
+  }
+
+  get size(): number {
+    return this.#byId.size + this.#making.size
+  }
+
+  all(): HeldLease[] {
+    return [...this.#byId.values()]
+  }
+
+  /**
+   * The lease of a task: the one it has, or a new one.
+   *
+   * @throws {SlotpoolError} `LEASE_OWNER_MISMATCH` when another owner has it; `SLOT_UNAVAILABLE` when every slot is leased.
+   */
+  async acquire(request: CheckedLeaseRequest): Promise<{ lease: HeldLease; created: boolean }> {
+    for (;;) {
+      const held = this.#byTask.get(request.taskId)
+      if (held) {
+        if (held.owner !== request.owner) throw ownerMismatch(request, held.owner)
+        // One who did not ask for a provisional lease has nobody to settle it with.
+        if (!request.provisional) held.provisional = false
+        held.ttlMs = request.ttlMs
+        this.touch(held)
+        return { lease: held, created: false }
+      }
+      const underWay = this.#making.get(request.taskId) ?? this.#ending.get(request.taskId)
+      if (!underWay) break
+      await underWay.catch(() => {})
+    }
+    const making = this.#make(request).finally(() => this.#making.delete(request.taskId))
+    this.#making.set(request.taskId, making)
+    return { lease: await making, created: true }
+  }
+
+  /** @throws {SlotpoolError} `LEASE_LOST` when it ended, saying how; `LEASE_NOT_FOUND` when this boot never gave it. */
+  get(leaseId: string): HeldLease {
+    const held = this.#byId.get(leaseId)
+    if (held) return held
+    const how = this.#ended.get(leaseId)
+    if (how) throw new SlotpoolError('LEASE_LOST', `lease ${leaseId} has ended: ${how}`, { details: { leaseId } })
+    throw new SlotpoolError('LEASE_NOT_FOUND', `got lease ${leaseId}, which this sandbox server never gave`, { details: { leaseId } })
+  }
+
+  /** Turns a provisional lease into a lasting one. */
+  confirm(leaseId: string): HeldLease {
+    const held = this.get(leaseId)
+    held.provisional = false
+    this.touch(held)
+    return held
+  }
+
+  renew(leaseId: string, ttlMs: number): HeldLease {
+    const held = this.get(leaseId)
+    held.ttlMs = ttlMs
+    this.touch(held)
+    return held
+  }
+
+  /** Notes that a lease was used now. */
+  touch(held: HeldLease): void {
+    held.lastUsedAtMs = this.#clock.now()
+  }
+
+  /** Keeps a lease from expiring while `work` goes on. */
+  async use<T>(held: HeldLease, work: () => Promise<T>): Promise<T> {
+    held.uses++
+    try {
+      return await work()
+    } finally {
+      held.uses--
+      this.touch(held)
+    }
+  }
+
+  /** Ends a lease: every process of it is gone when this resolves. */
+  async release(leaseId: string): Promise<void> {
+    await this.#end(this.get(leaseId), 'it was released')
+  }
+
+  /** Ends all leases, for good. */
+  async releaseAll(why: string): Promise<void> {
+    await Promise.allSettled([...this.#making.values()])
+    await Promise.allSettled([...this.all().map((held) => this.#end(held, why)), ...this.#ending.values()])
+  }
+
+  async #make(request: CheckedLeaseRequest): Promise<HeldLease> {
+    const slot = await this.#slots.take()
+    const held = new HeldLease({
+      leaseId: randomUUID(),
+      taskId: request.taskId,
+      owner: request.owner,
+      slot,
+      ttlMs: request.ttlMs,
+      provisional: request.provisional,
+      nowMs: this.#clock.now(),
+    })
+    this.#byId.set(held.leaseId, held)
+    this.#byTask.set(held.taskId, held)
+    this.#expireInTime(held)
+    void slot.jail.ended.then(() => this.#end(held, 'its jail ended unexpectedly'))
+    this.#log.info({ leaseId: held.leaseId, taskId: held.taskId, slot: slot.number }, 'leased')
+    return held
+  }
+
+  /** One timer a lease, set for when it would expire if it were not used again. */
+  #expireInTime(held: HeldLease): void {
+    const nowMs = this.#clock.now()
+    const dueInMs = held.uses > 0 ? held.ttlMs : held.expiresAtMs - nowMs
+    // Looked at no more rarely than provisional leases expire, since a lease may have become due sooner than it was.
+    this.#clock.after(Math.max(1, Math.min(dueInMs, 10_000)), () => {
+      if (this.#byId.get(held.leaseId) !== held) return
+      if (held.uses === 0 && this.#clock.now() >= held.expiresAtMs) {
+        const why = held.provisional ? 'nobody confirmed it' : `it was not used for ${held.ttlMs / 1000} s`
+        this.#end(held, why).catch((error) => this.#log.error({ err: error, leaseId: held.leaseId }, 'an expired lease could not be ended'))
+      } else this.#expireInTime(held)
+    })
+  }
+
+  async #end(held: HeldLease, why: string): Promise<void> {
+    if (!this.#byId.delete(held.leaseId)) return this.#ending.get(held.taskId)
+    this.#byTask.delete(held.taskId)
+    this.#remember(held.leaseId, why)
+    this.#onEnd(held)
+    const ending = this.#slots.giveBack(held.slot).finally(() => this.#ending.delete(held.taskId))
+    this.#ending.set(held.taskId, ending)
+    await ending
+    this.#log.info({ leaseId: held.leaseId, taskId: held.taskId, slot: held.slot.number, why }, 'lease ended')
+  }
+
+  #remember(leaseId: string, why: string): void {
+    this.#ended.set(leaseId, why)
+    if (this.#ended.size > rememberedEnds) this.#ended.delete(this.#ended.keys().next().value as string)
+  }
+}
+
+function ownerMismatch(request: { taskId: string; owner: string }, owner: string): SlotpoolError {
+  return new SlotpoolError(
+    'LEASE_OWNER_MISMATCH',
+    `task ${request.taskId} is leased by ${owner}, got owner ${request.owner}; use another task id, or the option owner`,
+    { details: { taskId: request.taskId, owner } },
+  )
+}

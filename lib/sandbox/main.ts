@@ -1,0 +1,67 @@
+import { closeSync, writeSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { pino } from 'pino'
+import { SlotpoolError } from '../errors.ts'
+import { listenAddress, parseArguments } from './arguments.ts'
+import { SandboxServer } from './server.ts'
+
+/** Whoever starts the server may pass a descriptor on which it says that it serves, or why it cannot. */
+const readyFd = process.env.SLOTPOOL_READY_FD === undefined ? undefined : Number(process.env.SLOTPOOL_READY_FD)
+
+const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+
+function tellStarter(message: object): void {
+  if (readyFd === undefined) return
+  writeSync(readyFd, JSON.stringify(message))
+  closeSync(readyFd)
+}
+
+async function main(): Promise<void> {
+  const args = parseArguments(process.argv.slice(2))
+  const token = (await readFile(args['token-file'], 'utf8')).trim()
+  const server = await SandboxServer.start({
+    pool: args.pool,
+    slots: args.slots,
+    isolation: args.isolation,
+    network: args.network,
+    token,
+    stateDir: args['state-dir'],
+    uidBase: args['uid-base'],
+    ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),
+    onIdle: () => void stop('nobody used this pool'),
+    log,
+  })
+
+  let stopping: Promise<void> | undefined
+  const stop = (why: string): Promise<void> => {
+    log.info({ why }, 'shutting down')
+    stopping ??= server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'could not shut down cleanly')
+        process.exit(1)
+      },
+    )
+    return stopping
+  }
+  process.on('SIGTERM', () => void stop('SIGTERM'))
+  process.on('SIGINT', () => void stop('SIGINT'))
+  // The starter's terminal may go; the pool stays.
+  process.on('SIGHUP', () => {})
+
+  await server.listen(listenAddress(args.listen))
+  const { isolation, isolationReason, network, bootId } = server.status()
+  log.info({ pool: args.pool, slots: args.slots, isolation, isolationReason, network, bootId, pid: process.pid }, 'serving')
+  tellStarter({ ready: { bootId, pid: process.pid } })
+}
+
+try {
+  await main()
+} catch (error) {
+  const ours = SlotpoolError.from(error)
+  log.error({ err: error }, 'could not start')
+  tellStarter({ error: ours })
+  // Backends that have only the log find the reason in its last line.
+  process.stderr.write(`slotpool-error: ${JSON.stringify(ours)}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { IsolationChoice, NetworkChoice } from '../config.ts'
+import { SlotpoolError } from '../errors.ts'
+import { bootHeader, maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
+import type { Health, ServerStatus } from '../wire/status.ts'
+import { Authentication } from './authentication.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { Executions } from './executions.ts'
+import { Fifos } from './fifos.ts'
+import { type ChosenIsolation, chooseIsolation } from './jail/choose.ts'
+import { LeaseTable } from './lease-table.ts'
+import { addRoutes } from './routes.ts'
+import { Slots } from './slots.ts'
+import { serverVersion } from './version.ts'
+
+export interface SandboxServerOptions {
+  pool: string
+  slots: number
+  isolation: IsolationChoice
+  network: NetworkChoice
+  token: string
+  /** A folder of this server's own. What it makes in there is gone when it closes. */
+  stateDir: string
+  /** The uid and gid of slot 0 where each slot gets its own. */
+  uidBase: number
+  /** Calls `onIdle` after so long without a lease and without a request. Default: never. */
+  idleExitMs?: number
+  onIdle?: () => void
+  log: Logger
+  clock?: Clock
+}
+
+/** One process that owns the slots of one container, their leases and their commands, and serves them over HTTP. */
+export class SandboxServer {
+  /** New at every start: leases of another boot are lost, and this tells them apart. */
+  readonly bootId = randomUUID()
+  readonly #options: SandboxServerOptions
+  readonly #isolation: ChosenIsolation
+  readonly #fifos: Fifos
+  readonly #slots: Slots
+  readonly #leases: LeaseTable
+  readonly #executions: Executions
+  readonly #app: FastifyInstance
+  #idleTimer: NodeJS.Timeout | undefined
+
+  /** Chooses the isolation and makes all slots ready. @throws {SlotpoolError} `ISOLATION_UNAVAILABLE`. */
+  static async start(options: SandboxServerOptions): Promise<SandboxServer> {
+    const folder = join(options.stateDir, 'slots')
+    await rm(folder, { recursive: true, force: true })
+    // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
+    await mkdir(folder, { recursive: true, mode: 0o711 })
+    const isolation = await chooseIsolation({ ...options, folder })
+    const server = new SandboxServer(options, isolation, folder)
+    await server.#fifos.prepare()
+    await server.#slots.start()
+    return server
+  }
+
+  private constructor(options: SandboxServerOptions, isolation: ChosenIsolation, folder: string) {
+    const { log, clock = systemClock } = options
+    this.#options = options
+    this.#isolation = isolation
+    this.#fifos = new Fifos(join(options.stateDir, 'pipes'))
+    this.#slots = new Slots({ count: options.slots, kind: isolation.kind, folder, log })
+    this.#leases = new LeaseTable({ slots: this.#slots, clock, log, onEnd: (held) => this.#executions.forget(held) })
+    this.#executions = new Executions(this.#leases, this.#fifos)
+    this.#app = this.#makeApp()
+  }
+
+  /** Starts to serve. */
+  async listen(at: { path: string } | { host: string; port: number }): Promise<void> {
+    await this.#app.listen(at)
+    this.#watchIdleness()
+  }
+
+  status(): ServerStatus {
+    const leased = new Map(this.#leases.all().map((held) => [held.slot.number, held]))
+    return {
+      protocol: protocolVersion,
+      version: serverVersion,
+      bootId: this.bootId,
+      pool: this.#options.pool,
+      isolation: this.#isolation.kind.level,
+      isolationReason: this.#isolation.reason,
+      network: this.#isolation.kind.network,
+      slots: Array.from({ length: this.#options.slots }, (_, slot) => {
+        const held = leased.get(slot)
+        const running = held ? [...held.executions.values()].filter((one) => !one.outcome).length : 0
+        return { slot, state: this.#slots.state(slot), lease: held?.describe(this.bootId) ?? null, executions: running }
+      }),
+    }
+  }
+
+  /** Ends every lease, wipes every slot and stops serving. */
+  async close(): Promise<void> {
+    clearTimeout(this.#idleTimer)
+    await this.#leases.releaseAll('the sandbox server was shut down')
+    await this.#app.close()
+    await this.#slots.close()
+    await this.#fifos.close()
+    await rm(join(this.#options.stateDir, 'slots'), { recursive: true, force: true })
+  }
+
+  #makeApp(): FastifyInstance {
+    const authentication = new Authentication(this.#options.token)
+    const app = fastify({
+      logger: false,
+      bodyLimit: maxJsonBytes,
+      forceCloseConnections: true,
+      // Kept alive for as long as a client keeps its side: a command must not find its connection closed.
+      keepAliveTimeout: 0,
+      routerOptions: { maxParamLength: 200 },
+    })
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJson(body))
+    // The content of a file: read by its route, as it comes.
+    app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
+
+    app.addHook('onRequest', async (request, reply) => {
+      reply.header(protocolHeader, String(protocolVersion)).header(bootHeader, this.bootId)
+      if (request.url === '/healthz') return
+      authentication.check(request.headers.authorization)
+      this.#watchIdleness()
+      checkProtocol(request.headers[protocolHeader])
+    })
+    app.setErrorHandler((error, _request, reply) => {
+      const ours = error instanceof SlotpoolError ? error : fromFastify(error as Error & { statusCode?: number })
+      if (ours.code === 'INTERNAL') this.#options.log.error({ err: error }, 'a request failed')
+      return reply.status(ours.status).send({ error: ours })
+    })
+    app.setNotFoundHandler((request) => {
+      throw new SlotpoolError(
+        'ROUTE_NOT_FOUND',
+        `got ${request.method} ${request.url.split('?')[0]}, which is no route of a sandbox server`,
+      )
+    })
+    app.get('/healthz', async (): Promise<Health> => ({ ok: true, protocol: protocolVersion, bootId: this.bootId }))
+    addRoutes(app, {
+      bootId: this.bootId,
+      slots: this.#slots,
+      leases: this.#leases,
+      executions: this.#executions,
+      status: () => this.status(),
+    })
+    return app
+  }
+
+  #watchIdleness(): void {
+    const { idleExitMs, onIdle } = this.#options
+    if (idleExitMs === undefined || !onIdle) return
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(() => (this.#leases.size === 0 ? onIdle() : this.#watchIdleness()), idleExitMs)
+  }
+}
+
+/** @throws {SlotpoolError} `PROTOCOL_MISMATCH` that says which side to update. */
+function checkProtocol(theirs: string | string[] | undefined): void {
+  if (theirs === String(protocolVersion)) return
+  const older = Number(theirs ?? 0) < protocolVersion ? 'the client' : 'this container (`slotpool down`, then `slotpool image build`)'
+  throw new SlotpoolError('PROTOCOL_MISMATCH', `got protocol ${theirs ?? 'none'}, expected ${protocolVersion}; update ${older}`, {
+    details: { client: theirs ?? null, server: protocolVersion },
+  })
+}
+
+/** Text that is not UTF-8 is refused; a lenient reader would run another command than was sent. */
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch (error) {
+    throw new SlotpoolError('REQUEST_INVALID', `got a body that is not JSON in UTF-8: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function fromFastify(error: Error & { statusCode?: number }): SlotpoolError {
+  const status = error.statusCode ?? 500
+  if (status >= 400 && status < 500) return new SlotpoolError('REQUEST_INVALID', error.message, { cause: error })
+  return SlotpoolError.from(error)
+}

@@ -1,0 +1,154 @@
+import { EventEmitter, once } from 'node:events'
+import { join } from 'node:path'
+import { createPool, type Pool } from 'generic-pool'
+import type { Logger } from 'pino'
+import { SlotpoolError } from '../errors.ts'
+import type { SlotState } from '../wire/status.ts'
+import type { Jail, JailKind } from './jail/jail.ts'
+import { makeSlotFolders, wipeSlotFolders } from './slot-folders.ts'
+
+/** A slot made ready for one lease: its number, and the jail and folders that only this lease will ever see. */
+export interface Slot {
+  number: number
+  jail: Jail
+}
+
+/** How long a new lease waits for a slot that is being made ready; it normally takes hundredths of a second. */
+const preparingPatienceMs = 10_000
+
+type Stocked = { number: number; root: string } & ({ jail: Jail } | { failure: unknown })
+
+/**
+ * The slots of this container. Their jails are made ahead of time, each is used for one lease, and a slot that comes back is made anew:
+ * no tenant ever meets what another left.
+ */
+export class Slots {
+  readonly count: number
+  readonly #kind: JailKind
+  readonly #folder: string
+  readonly #log: Logger
+  readonly #pool: Pool<Stocked>
+  readonly #states: SlotState[]
+  readonly #stocked = new WeakMap<Slot, Stocked>()
+  readonly #changes = new EventEmitter<{ idle: [] }>().setMaxListeners(0)
+  #generation = 0
+
+  constructor(options: { count: number; kind: JailKind; folder: string; log: Logger }) {
+    this.count = options.count
+    this.#kind = options.kind
+    this.#folder = options.folder
+    this.#log = options.log
+    this.#states = new Array<SlotState>(options.count).fill('wiping')
+    this.#pool = createPool<Stocked>(
+      { create: () => this.#prepare(), destroy: (one) => this.#discard(one), validate: async (one) => this.#usable(one) },
+      // Every slot is always either leased or being kept ready.
+      {
+        min: options.count,
+        max: options.count,
+        fifo: true,
+        testOnBorrow: true,
+        acquireTimeoutMillis: preparingPatienceMs,
+        autostart: false,
+      },
+    )
+    this.#pool.on('factoryDestroyError', (error) => this.#log.error({ err: error }, 'a slot could not be wiped'))
+  }
+
+  /** Makes all slots ready; resolves when they are. */
+  async start(): Promise<void> {
+    this.#pool.start()
+    await this.#pool.ready()
+  }
+
+  state(number: number): SlotState {
+    return this.#states[number] as SlotState
+  }
+
+  get idle(): number {
+    return this.#states.filter((state) => state === 'idle').length
+  }
+
+  /**
+   * Takes a slot that is ready, or soon will be.
+   *
+   * @throws {SlotpoolError} `SLOT_UNAVAILABLE` when all are leased; `JAIL_FAILED` when one could not be made.
+   */
+  async take(): Promise<Slot> {
+    if (this.#states.every((state) => state === 'leased')) throw this.#full()
+    const stocked = await this.#pool.acquire().catch((cause) => {
+      throw this.#full(cause)
+    })
+    if ('failure' in stocked) {
+      await this.#pool.destroy(stocked)
+      throw SlotpoolError.from(stocked.failure)
+    }
+    this.#states[stocked.number] = 'leased'
+    const slot = { number: stocked.number, jail: stocked.jail }
+    this.#stocked.set(slot, stocked)
+    return slot
+  }
+
+  /** Ends every process of the slot; resolves when none is left. Its files are wiped, and the slot made anew, behind that. */
+  async giveBack(slot: Slot): Promise<void> {
+    const stocked = this.#stocked.get(slot) as Stocked
+    this.#stocked.delete(slot)
+    this.#states[slot.number] = 'wiping'
+    try {
+      await slot.jail.end()
+    } finally {
+      this.#pool.destroy(stocked).catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot could not be given back'))
+    }
+  }
+
+  /** Resolves as soon as a slot is idle, at the latest after `waitMs`, with how many are. */
+  async whenIdle(waitMs: number, signal?: AbortSignal): Promise<number> {
+    if (this.idle === 0 && waitMs > 0) {
+      const timeout = AbortSignal.timeout(waitMs)
+      await once(this.#changes, 'idle', { signal: signal ? AbortSignal.any([signal, timeout]) : timeout }).catch(() => {})
+    }
+    return this.idle
+  }
+
+  /** Ends and wipes all slots. No slot may be leased any more. */
+  async close(): Promise<void> {
+    await this.#pool.drain()
+    await this.#pool.clear()
+  }
+
+  #full(cause?: unknown): SlotpoolError {
+    return new SlotpoolError('SLOT_UNAVAILABLE', `all ${this.count} slots of this container are leased`, {
+      details: { slots: this.count },
+      ...(cause === undefined ? {} : { cause }),
+    })
+  }
+
+  /** Never rejects: generic-pool would try again at once, for ever, and keep the reason to itself. */
+  async #prepare(): Promise<Stocked> {
+    const number = this.#states.indexOf('wiping')
+    this.#states[number] = 'preparing'
+    const root = join(this.#folder, `${number}-${this.#generation++}`)
+    try {
+      const jail = await this.#kind.make(number, await makeSlotFolders(root, this.#kind.identity(number)))
+      this.#states[number] = 'idle'
+      this.#changes.emit('idle')
+      return { number, root, jail }
+    } catch (failure) {
+      this.#log.error({ err: failure, slot: number }, 'a slot could not be made ready')
+      this.#states[number] = 'failed'
+      return { number, root, failure }
+    }
+  }
+
+  async #discard(stocked: Stocked): Promise<void> {
+    if (this.#states[stocked.number] !== 'preparing') this.#states[stocked.number] = 'wiping'
+    if ('jail' in stocked) await stocked.jail.end()
+    await wipeSlotFolders(stocked.root)
+  }
+
+  /** A ready jail that ended by itself, for want of memory perhaps, is replaced before anybody gets it. */
+  async #usable(stocked: Stocked): Promise<boolean> {
+    if ('failure' in stocked) return true
+    const over = await Promise.race([stocked.jail.ended.then(() => true), false])
+    return !over
+  }
+}
