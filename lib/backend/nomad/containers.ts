@@ -1,0 +1,54 @@
+import { type AllocatedPort, type AllocationStub, allocationIndex, hasEnded } from '../../nomad/allocations.ts'
+import { portLabel } from '../../nomad/job-spec.ts'
+import { failureEvent } from '../../nomad/task-failure.ts'
+import type { Endpoint } from '../../wire/endpoint.ts'
+import type { Container } from '../backend.ts'
+
+/** Nomad wants it to run and its node does not say that it ended. */
+export function isLive(allocation: AllocationStub): boolean {
+  return allocation.DesiredStatus === 'run' && !hasEnded(allocation)
+}
+
+/** It ended although Nomad wants it to run, and nothing took its place yet. */
+export function isDead(allocation: AllocationStub): boolean {
+  return allocation.DesiredStatus === 'run' && hasEnded(allocation) && !allocation.NextAllocation
+}
+
+/** The allocations that are containers of the pool: not those that ended as they should and stay in Nomad's memory for hours. */
+export function poolAllocations(allocations: readonly AllocationStub[]): AllocationStub[] {
+  return allocations
+    .filter((one) => !hasEnded(one) || isDead(one))
+    .sort((a, b) => allocationIndex(a) - allocationIndex(b) || a.CreateIndex - b.CreateIndex)
+}
+
+/** Where the allocation's sandbox server listens; undefined while Nomad has given it no port. */
+export function allocationEndpoint(ports: readonly AllocatedPort[] | undefined): Endpoint | undefined {
+  const port = ports?.find((one) => one.Label === portLabel)
+  if (port === undefined) return undefined
+  const host = port.HostIP.includes(':') ? `[${port.HostIP}]` : port.HostIP
+  return { url: `http://${host}:${port.Value}` }
+}
+
+/** The container that an allocation is. `silence` says why its server has not answered; undefined when it has. */
+export function toContainer(allocation: AllocationStub, endpoint: Endpoint | undefined, silence: string | undefined): Container {
+  const container = {
+    id: allocation.ID,
+    index: allocationIndex(allocation),
+    node: allocation.NodeName,
+    ...(endpoint === undefined ? {} : { endpoint }),
+  }
+  if (hasEnded(allocation)) {
+    const words = failureEvent(allocation)?.DisplayMessage || allocation.ClientDescription
+    return { ...container, state: 'dead', reason: words || `client status ${allocation.ClientStatus}` }
+  }
+  if (allocation.DesiredStatus !== 'run') return { ...container, state: 'dead', reason: 'Nomad is stopping it' }
+  if (allocation.ClientStatus !== 'running' || endpoint === undefined) {
+    return { ...container, state: 'starting', reason: lastEvent(allocation) ?? `client status ${allocation.ClientStatus}` }
+  }
+  return silence === undefined ? { ...container, state: 'ready' } : { ...container, state: 'starting', reason: silence }
+}
+
+function lastEvent(allocation: AllocationStub): string | undefined {
+  const events = Object.values(allocation.TaskStates ?? {}).flatMap((task) => task.Events ?? [])
+  return events.at(-1)?.DisplayMessage || undefined
+}

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
+import { type AllocationStub, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { NomadClient } from '../../nomad/client.ts'
+import { groupName, poolJobId, readJobMeta } from '../../nomad/job-spec.ts'
+import { jobCount, readJob } from '../../nomad/jobs.ts'
+import { packageRoot } from '../../package-root.ts'
+import type { Backend, Container, PoolShape } from '../backend.ts'
+import { silence } from './answering.ts'
+import { allocationEndpoint, isLive, poolAllocations, toContainer } from './containers.ts'
+import { growPool } from './grow-pool.ts'
+import type { NomadPool } from './nomad-pool.ts'
+import { removeJob } from './removal.ts'
+import { VariableToken } from './variable-token.ts'
+
+/** What a caller of {@link NomadBackend} may set beside the configuration. */
+export interface NomadBackendOptions {
+  /** Memory that a node must have free for one container, in MiB. Default 512. */
+  memoryMb?: number
+}
+
+/** A pool as a service job of Nomad: each allocation is a container, found again by the job's id. */
+export class NomadBackend implements Backend {
+  readonly name = 'nomad'
+  readonly driver = 'docker'
+  readonly #pool: NomadPool
+  readonly #closed = new AbortController()
+  readonly #underWay = new Set<Promise<void>>()
+
+  /** @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read. */
+  constructor(config: Config, options: NomadBackendOptions = {}) {
+    refuseSingularity(config)
+    const client = new NomadClient(config.nomad)
+    const { pool, image, slots, isolation, network } = config
+    this.#pool = {
+      client,
+      jobId: poolJobId(pool),
+      job: { pool, image, slots, isolation, network, version: packageVersion(), ...options },
+      config: { pool, image },
+      token: new VariableToken(client, pool),
+      answered: new Set(),
+    }
+  }
+
+  /** The token in the Nomad Variable under the job's name. @throws {SlotpoolError} `NOMAD_…`. */
+  token(signal?: AbortSignal): Promise<string> {
+    return this.#pool.token.ensure(signal)
+  }
+
+  async list(signal?: AbortSignal): Promise<Container[]> {
+    const { client, jobId } = this.#pool
+    const { value } = await listJobAllocations(client, jobId, {}, {}, signal)
+    const allocations = poolAllocations(value)
+    if (allocations.length === 0) return []
+    const ports = await listJobPorts(client, jobId, signal)
+    return Promise.all(allocations.map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
+  }
+
+  async shape(signal?: AbortSignal): Promise<PoolShape | null> {
+    const job = await readJob(this.#pool.client, this.#pool.jobId, signal)
+    if (job === null || jobCount(job, groupName) === 0) return null
+    return readJobMeta(job.Meta)
+  }
+
+  async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    if (count > 0) await this.#whileOpen(signal, (either) => growPool(this.#pool, count, either))
+    return this.list(signal)
+  }
+
+  async destroy(signal?: AbortSignal): Promise<void> {
+    await this.#whileOpen(signal, async (either) => {
+      await removeJob(this.#pool, either)
+      await this.#pool.token.remove(either)
+    })
+  }
+
+  /** A `grow` or `destroy` that is under way is given up first, and what it began taken back. */
+  async close(): Promise<void> {
+    this.#closed.abort()
+    await Promise.allSettled(this.#underWay)
+    this.#pool.client.close()
+  }
+
+  async #whileOpen(signal: AbortSignal | undefined, work: (either: AbortSignal) => Promise<void>): Promise<void> {
+    const running = work(signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]))
+    this.#underWay.add(running)
+    try {
+      await running
+    } finally {
+      this.#underWay.delete(running)
+    }
+  }
+
+  async #container(allocation: AllocationStub, endpoint: Container['endpoint'], signal: AbortSignal | undefined): Promise<Container> {
+    const { answered } = this.#pool
+    const mayAnswer = isLive(allocation) && allocation.ClientStatus === 'running' && endpoint !== undefined
+    if (!mayAnswer || answered.has(allocation.ID)) return toContainer(allocation, endpoint, undefined)
+    const reason = await silence(endpoint, signal)
+    if (reason === undefined) answered.add(allocation.ID)
+    return toContainer(allocation, endpoint, reason)
+  }
+}
+
+function refuseSingularity(config: Config): void {
+  if (config.nomad.driver === 'docker') return
+  const { driver } = config.nomad
+  throw new SlotpoolError('CONFIG_INVALID', `TERMINAL_NOMAD_DRIVER: got "${driver}", expected docker; singularity is not there yet`, {
+    details: { variable: 'TERMINAL_NOMAD_DRIVER', got: driver, expected: 'docker' },
+  })
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
+  return version
+}

@@ -1,0 +1,45 @@
+import { type AllocationStub, listJobPorts } from '../../nomad/allocations.ts'
+import { waitUntilItAnswers } from './answering.ts'
+import { allocationEndpoint } from './containers.ts'
+import type { NomadPool } from './nomad-pool.ts'
+
+/** Waits for the sandbox servers of running allocations to answer, all at once, and tells each time that one did. */
+export class Readiness implements AsyncDisposable {
+  readonly #pool: NomadPool
+  readonly #onChange: () => void
+  readonly #stop = new AbortController()
+  readonly #waits = new Map<string, Promise<void>>()
+  readonly #failures = new Map<string, unknown>()
+
+  constructor(pool: NomadPool, onChange: () => void) {
+    this.#pool = pool
+    this.#onChange = onChange
+  }
+
+  /** Begins to wait for those of `running` that it does not wait for yet. @throws why one that still runs will not answer. */
+  async follow(running: readonly AllocationStub[], signal: AbortSignal): Promise<void> {
+    for (const one of running) if (this.#failures.has(one.ID)) throw this.#failures.get(one.ID)
+    const fresh = running.filter((one) => !this.#waits.has(one.ID) && !this.#pool.answered.has(one.ID))
+    if (fresh.length === 0) return
+    const ports = await listJobPorts(this.#pool.client, this.#pool.jobId, signal)
+    for (const one of fresh) {
+      const endpoint = allocationEndpoint(ports.get(one.ID))
+      if (endpoint === undefined) continue
+      const wait = waitUntilItAnswers(one.Name, endpoint, this.#stop.signal).then(
+        () => this.#pool.answered.add(one.ID),
+        (error: unknown) => this.#failures.set(one.ID, error),
+      )
+      this.#waits.set(one.ID, wait.then(this.#onChange))
+    }
+  }
+
+  /** How many of `running` have answered. */
+  answering(running: readonly AllocationStub[]): number {
+    return running.filter((one) => this.#pool.answered.has(one.ID)).length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#waits.values())
+  }
+}

@@ -1,0 +1,57 @@
+import { SlotpoolError } from '../../errors.ts'
+import { type AllocationStub, collectAllocation, hasEnded, listJobAllocations } from '../../nomad/allocations.ts'
+import { followQuery } from '../../nomad/blocking-query.ts'
+import { waitForEvaluation } from '../../nomad/evaluations.ts'
+import { deregisterJob } from '../../nomad/jobs.ts'
+import { throwIfCancelled } from './cancelled.ts'
+import type { NomadPool } from './nomad-pool.ts'
+
+/**
+ * Stops the job and forgets it. Resolves when nothing of it runs and its nodes have cleaned up. A job that is not there is fine: an earlier
+ * one of that id may have left containers.
+ */
+export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
+  await waitForEvaluation(pool.client, await deregisterJob(pool.client, pool.jobId, { purge: false }, signal), signal)
+  await waitUntilRemoved(pool, () => true, signal)
+  // Only now: a job that is purged first leaves the nodes to clean up when they find the time.
+  await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
+}
+
+/**
+ * Resolves when none of the job's allocations that `removed` picks runs any more and their nodes have cleaned up after them. Nomad removes
+ * a container before it says that its task is dead, but keeps the allocation's folder and mounts for hours unless asked.
+ */
+export async function waitUntilRemoved(pool: NomadPool, removed: (one: AllocationStub) => boolean, signal: AbortSignal): Promise<void> {
+  const gone = await endedAllocations(pool, removed, signal)
+  await Promise.all(gone.map((one) => collect(pool, one, signal)))
+}
+
+async function endedAllocations(
+  pool: NomadPool,
+  removed: (one: AllocationStub) => boolean,
+  signal: AbortSignal,
+): Promise<AllocationStub[]> {
+  const ended = new AbortController()
+  const either = AbortSignal.any([signal, ended.signal])
+  let chosen: AllocationStub[] = []
+  await followQuery(
+    // A job that was purged may still have containers.
+    (parameters) => listJobAllocations(pool.client, pool.jobId, { everyJobOfThatId: true }, parameters, either),
+    (allocations) => {
+      chosen = allocations.filter(removed)
+      if (chosen.every(hasEnded)) ended.abort()
+    },
+    either,
+  )
+  throwIfCancelled(signal)
+  return chosen
+}
+
+/** A node that is gone has nothing to clean up now, and does so itself when it comes back. */
+async function collect(pool: NomadPool, one: AllocationStub, signal: AbortSignal): Promise<void> {
+  try {
+    await collectAllocation(pool.client, one.ID, signal)
+  } catch (error) {
+    if (!(error instanceof SlotpoolError && error.code === 'NOMAD_REQUEST_FAILED')) throw error
+  }
+}

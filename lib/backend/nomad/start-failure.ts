@@ -1,0 +1,45 @@
+import { SlotpoolError } from '../../errors.ts'
+import type { AllocationStub } from '../../nomad/allocations.ts'
+import { taskName } from '../../nomad/job-spec.ts'
+import { hasRun, taskFailure } from '../../nomad/task-failure.ts'
+import { stderrTail } from '../../nomad/task-log.ts'
+import { errorBody } from '../../wire/error.ts'
+import type { NomadPool } from './nomad-pool.ts'
+
+/** How a sandbox server that cannot start begins its last line. */
+const marker = 'slotpool-error: '
+
+/** Enough for the last lines of a start that failed. */
+const logBytes = 16 * 1024
+const shownLines = 20
+
+/** Why an allocation ended by itself: the sandbox server's own error where it printed one, else Nomad's words and its last lines. */
+export async function startFailure(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<SlotpoolError> {
+  const failure = taskFailure(allocation, pool.config.image)
+  if (!hasRun(allocation)) return failure
+  const lines = (await readLog(pool, allocation, signal)).split('\n').filter((line) => line.trim() !== '')
+  const marked = lines.findLast((line) => line.startsWith(marker))
+  const own = marked === undefined ? undefined : readBody(marked.slice(marker.length))
+  if (own !== undefined) return own
+  const tail = lines.slice(-shownLines).join('\n')
+  const said = tail === '' ? 'it printed nothing' : `its last lines:\n${tail}`
+  return new SlotpoolError(failure.code, `${failure.message}; ${said}`, { details: { ...failure.details, output: tail } })
+}
+
+/** A log that cannot be read (the node went away with it) must not hide what Nomad says. */
+async function readLog(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<string> {
+  try {
+    return await stderrTail(pool.client, allocation.ID, taskName, logBytes, signal)
+  } catch (error) {
+    if (error instanceof SlotpoolError && error.code !== 'CANCELLED') return ''
+    throw error
+  }
+}
+
+function readBody(text: string): SlotpoolError | undefined {
+  try {
+    return SlotpoolError.fromBody(errorBody.shape.error.parse(JSON.parse(text)))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,180 @@
+import type { IsolationChoice, NetworkChoice } from '../config.ts'
+
+/** What a pool's job is made from. */
+export interface PoolJob {
+  pool: string
+  image: string
+  slots: number
+  isolation: IsolationChoice
+  network: NetworkChoice
+  /** Of the slotpool that registers it. */
+  version: string
+  /** Containers. */
+  count: number
+  /** Memory that a node must have free, in MiB. Default {@link reservedMemoryMb}. */
+  memoryMb?: number
+}
+
+/** The one group of the job and its one task. */
+export const groupName = 'sandbox'
+export const taskName = 'sandbox-server'
+
+/** The label of the port on which the sandbox server answers, and its number in the container. */
+export const portLabel = 'http'
+const containerPort = 7780
+
+/** Where the server keeps its slots, in the task's folder. */
+const stateFolder = 'slotpool'
+
+/** The name under which the token is kept in the job's variable. */
+export const tokenItem = 'token'
+
+/**
+ * MHz that a node must have free. It is a weight among containers that compete and no ceiling, and an idle slot needs next to none, so
+ * it is small: a container should find a place wherever there is memory.
+ */
+const reservedCpuMhz = 100
+
+/** MiB that a node must have free: the server itself, its jails and some commands in them. */
+export const reservedMemoryMb = 512
+
+/**
+ * MiB that each slot adds to what the container may grow to where the node has it. Without a ceiling of its own Nomad would make the
+ * reservation the ceiling, and the first compiler would be killed.
+ */
+const ceilingPerSlotMb = 1024
+
+/** From the polite signal to the kill, long enough to end jails and unmount their roots. */
+const killTimeoutMs = 5_000
+
+/** An image takes longer than Nomad's own 5 minutes on a slow line; no progress for 2 minutes still ends the pull. */
+const imagePullTimeout = '30m'
+
+/** A delay in Nomad's reschedule policy so long that it never passes by itself: 100 days, and still an exact number in JSON. */
+const neverMs = 100 * 24 * 3600 * 1000
+
+const nanoseconds = (ms: number): number => ms * 1_000_000
+
+export const poolJobId = (pool: string): string => `slotpool-${pool}`
+
+/** Where the pool's token is kept. A job may read what lies under its own name without any policy. */
+export const poolVariablePath = (pool: string): string => `nomad/jobs/${poolJobId(pool)}`
+
+/**
+ * The service job of a pool, in the JSON form of Nomad's API.
+ *
+ * A container that ended has lost its leases, so Nomad must not put another in its place unasked: no restart, and a reschedule policy
+ * that is on (otherwise nothing, not even a forced evaluation, replaces a failed allocation) with a delay that never passes.
+ */
+export function poolJobSpec(job: PoolJob): { ID: string } & Record<string, unknown> {
+  const id = poolJobId(job.pool)
+  return {
+    ID: id,
+    Name: id,
+    Type: 'service',
+    Datacenters: ['*'],
+    NodePool: 'default',
+    Meta: jobMeta(job),
+    // No deployments: while one runs Nomad refuses to scale, and there is nothing to roll out.
+    Update: { MaxParallel: 0 },
+    TaskGroups: [
+      {
+        Name: groupName,
+        Count: job.count,
+        Networks: [{ DynamicPorts: [{ Label: portLabel, To: containerPort }] }],
+        RestartPolicy: { Attempts: 0, Mode: 'fail' },
+        ReschedulePolicy: { Unlimited: true, DelayFunction: 'constant', Delay: nanoseconds(neverMs) },
+        Tasks: [task(job)],
+      },
+    ],
+  }
+}
+
+function task(job: PoolJob): Record<string, unknown> {
+  const memoryMb = job.memoryMb ?? reservedMemoryMb
+  return {
+    Name: taskName,
+    Driver: 'docker',
+    Config: {
+      image: job.image,
+      force_pull: false,
+      image_pull_timeout: imagePullTimeout,
+      ports: [portLabel],
+      // Written out, so that an image made from ours with another entry point still serves slots.
+      entrypoint: ['node', '/opt/slotpool/sandbox-server.js'],
+      args: serverArguments(job),
+      memory_hard_limit: memoryMb + ceilingPerSlotMb * job.slots,
+      pids_limit: pidsLimit(job.slots),
+      ...jailPrivileges(job.isolation),
+    },
+    // The same of its user: the server makes jails.
+    User: 'root',
+    Resources: { CPU: reservedCpuMhz, MemoryMB: memoryMb },
+    Templates: [tokenTemplate(job.pool)],
+    KillSignal: 'SIGTERM',
+    KillTimeout: nanoseconds(killTimeoutMs),
+  }
+}
+
+function serverArguments(job: PoolJob): string[] {
+  const options = {
+    listen: `tcp:0.0.0.0:${containerPort}`,
+    'token-file': `\${NOMAD_SECRETS_DIR}/${tokenItem}`,
+    // The task's folder is a bind mount of the node's own disk, as an overlay's upper layer needs, and goes with the allocation.
+    'state-dir': `\${NOMAD_TASK_DIR}/${stateFolder}`,
+    pool: job.pool,
+    slots: String(job.slots),
+    isolation: job.isolation,
+    network: job.network,
+  }
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
+}
+
+/** Room for builds in every slot, and an end for what forks without one; Linux hands out 32,768 pids unless told otherwise. */
+function pidsLimit(slots: number): number {
+  return Math.min(32_768, 1024 * (slots + 1))
+}
+
+/**
+ * What making a jail for each slot takes: namespaces and mounts, and Docker's profiles, which refuse them, out of the way. The sandbox
+ * server takes it all from the slots again. Where a client's `allow_caps` lacks them, isolation `uid` and `none` do without.
+ */
+function jailPrivileges(isolation: IsolationChoice): Record<string, unknown> {
+  if (isolation !== 'auto' && isolation !== 'jail') return {}
+  return { cap_add: ['sys_admin', 'net_admin'], security_opt: ['seccomp=unconfined', 'apparmor=unconfined'] }
+}
+
+/** Writes the token into the secrets folder, a tmpfs that only the task sees. It is read by the node and is not in the job. */
+function tokenTemplate(pool: string): Record<string, unknown> {
+  return {
+    EmbeddedTmpl: `{{ with nomadVar "${poolVariablePath(pool)}" }}{{ .${tokenItem} }}{{ end }}`,
+    DestPath: `secrets/${tokenItem}`,
+    Perms: '0400',
+    // The server reads it once, when it starts.
+    ChangeMode: 'noop',
+  }
+}
+
+/** The pool's shape, for whoever finds the job later. */
+function jobMeta(job: PoolJob): Record<string, string> {
+  return {
+    slotpool_version: job.version,
+    slotpool_pool: job.pool,
+    slotpool_image: job.image,
+    slotpool_slots: String(job.slots),
+    slotpool_isolation: job.isolation,
+    slotpool_network: job.network,
+  }
+}
+
+/** The shape that {@link poolJobSpec} wrote; null when it is not one of its jobs. */
+export function readJobMeta(
+  meta: Record<string, string> | null,
+): { image: string; slots: number; isolation: string; network: string } | null {
+  const image = meta?.slotpool_image
+  const slots = Number(meta?.slotpool_slots)
+  const isolation = meta?.slotpool_isolation
+  const network = meta?.slotpool_network
+  if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined) return null
+  return { image, slots, isolation, network }
+}

@@ -1,0 +1,61 @@
+import { SlotpoolError } from '../errors.ts'
+import type { AllocationStub, TaskEvent } from './allocations.ts'
+
+/** What went wrong, most telling first: a task that could not be started says more than that it was not restarted. */
+const tellingTypes = [
+  'Driver Failure',
+  'Setup Failure',
+  'Failed Validation',
+  'Failed Artifact Download',
+  'Terminated',
+  'Killing',
+  'Killed',
+  'Template',
+  'Sibling Task Failed',
+]
+
+/** The registry's ways of saying that there is no such image, as Docker passes them on. */
+const noSuchImage = /not found|manifest unknown|does not exist|pull access denied|no such image|invalid reference/i
+
+/** Nomad's own words for why a task of the allocation failed, or undefined when it tells nothing. */
+export function failureEvent(allocation: AllocationStub): TaskEvent | undefined {
+  const events = Object.values(allocation.TaskStates ?? {}).flatMap((task) => task.Events ?? [])
+  for (const type of tellingTypes) {
+    const found = events.findLast((event) => event.Type === type)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Whether the task ran at all before it failed: only then has it a log. */
+export function hasRun(allocation: AllocationStub): boolean {
+  return Object.values(allocation.TaskStates ?? {}).some((task) => (task.Events ?? []).some((event) => event.Type === 'Started'))
+}
+
+/** The error of an allocation that ended by itself. `image` is what its task was to run. */
+export function taskFailure(allocation: AllocationStub, image: string): SlotpoolError {
+  const words = failureEvent(allocation)?.DisplayMessage || allocation.ClientDescription || `client status ${allocation.ClientStatus}`
+  const details = { allocation: allocation.ID, node: allocation.NodeName, image, words }
+  if (/^Failed to (pull|find docker image)/i.test(words) && noSuchImage.test(words)) {
+    return new SlotpoolError(
+      'IMAGE_NOT_FOUND',
+      `node ${allocation.NodeName} has no image ${image} and found none to pull: ${words}; expected one there (slotpool image build makes it) or in a registry`,
+      { details },
+    )
+  }
+  if (/^Failed to pull/i.test(words)) {
+    return new SlotpoolError(
+      'IMAGE_PULL_FAILED',
+      `node ${allocation.NodeName} has no image ${image} and could not pull it: ${words}; expected one there (slotpool image build makes it) or in a registry it reaches`,
+      { details },
+    )
+  }
+  const hint = /does not allow the following capabilities/.test(words)
+    ? '; expected them in allow_caps of the client’s docker plugin (as in nomad/nomad-dev.hcl), or TERMINAL_ISOLATION=uid, which needs none'
+    : ''
+  return new SlotpoolError('NOMAD_TASK_FAILED', `the container ${allocation.Name} failed on node ${allocation.NodeName}: ${words}${hint}`, {
+    details,
+    // Whether another try helps depends on what went wrong; what an operator has to allow does not change by itself.
+    retryable: hint === '',
+  })
+}
