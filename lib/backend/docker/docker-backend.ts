@@ -1,9 +1,10 @@
+import { rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
-import { readOrMakeToken, removeToken } from '../token-file.ts'
+import { readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { containerName } from './container-spec.ts'
 import { DockerEngine } from './engine.ts'
@@ -19,6 +20,7 @@ import { undoContainers } from './undo-containers.ts'
 export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #config: Config
+  readonly #env: NodeJS.ProcessEnv
   readonly #engine: DockerEngine
   /** Containers that answered once: while they run, they are not asked again. */
   readonly #answered = new Set<string>()
@@ -26,11 +28,12 @@ export class DockerBackend implements Backend {
   /**
    * Connects to nothing yet.
    *
-   * @param env where `DOCKER_HOST` and its like are read from.
+   * @param env where `DOCKER_HOST` and its like, and the place of the state folder, are read from.
    * @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used.
    */
   constructor(config: Config, env: NodeJS.ProcessEnv = process.env) {
     this.#config = config
+    this.#env = env
     this.#engine = new DockerEngine(env)
     if (this.#engine.isLocal) return
     const { address, namedBy } = this.#engine.address
@@ -44,7 +47,7 @@ export class DockerBackend implements Backend {
   }
 
   async token(): Promise<string> {
-    return readOrMakeToken(poolDir(this.#config.pool, 'docker'))
+    return readOrMakeToken(this.#folder())
   }
 
   async list(signal?: AbortSignal): Promise<Container[]> {
@@ -83,11 +86,15 @@ export class DockerBackend implements Backend {
     }
     throwIfCancelled(signal)
     this.#answered.clear()
-    await removeToken(poolDir(this.#config.pool, 'docker'))
+    await rm(this.#folder(), { recursive: true, force: true })
   }
 
   async close(): Promise<void> {
     this.#engine.close()
+  }
+
+  #folder(): string {
+    return poolDir(this.#config.pool, 'docker', this.#env)
   }
 
   async #describe(one: PoolContainer, signal: AbortSignal | undefined): Promise<Container> {

@@ -58,7 +58,9 @@ function parseAddress(text: string, namedBy: string | null, tls: boolean): Engin
     throw badAddress(text, namedBy, cause)
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (!['tcp:', 'http:', 'https:', 'ssh:'].includes(url.protocol) || host === '') throw badAddress(text, namedBy)
+  const known = ['tcp:', 'http:', 'https:', 'ssh:'].includes(url.protocol)
+  // A path would be a prefix of the API, which a proxy may want; it is refused rather than left out.
+  if (!known || host === '' || !['', '/'].includes(url.pathname)) throw badAddress(text, namedBy)
   const port = url.port === '' ? undefined : Number(url.port)
   if (url.protocol === 'ssh:') {
     const user = url.username === '' ? {} : { username: decodeURIComponent(url.username) }

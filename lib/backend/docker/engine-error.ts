@@ -24,7 +24,7 @@ export function engineReason(error: EngineAnswer | Error): string {
   if (json !== null && typeof json === 'object' && typeof (json as { message?: unknown }).message === 'string') {
     return (json as { message: string }).message.trim()
   }
-  return error.message.trim()
+  return error.message.replace(/^\(HTTP code \d+\) .*? - /, '').trim()
 }
 
 /**

@@ -54,15 +54,22 @@ export async function buildImage(options: BuildImageOptions = {}): Promise<{ ima
     engine.close()
   }
   throwIfCancelled(signal)
-  if (follower.error !== undefined) throw stepFailed(tag, follower, follower.error)
-  if (follower.imageId === undefined) throw stepFailed(tag, follower, 'the engine ended the build without an image')
+  if (follower.error !== undefined) throw stepFailed(tag, baseImage, follower, follower.error)
+  if (follower.imageId === undefined) throw stepFailed(tag, baseImage, follower, 'the engine ended the build without an image')
   return { imageId: follower.imageId, tag }
 }
 
-function stepFailed(tag: string, { step, steps, instruction, output }: BuildFollower, reason: string): SlotpoolError {
+function stepFailed(
+  tag: string,
+  baseImage: string | undefined,
+  { step, steps, instruction, output }: BuildFollower,
+  reason: string,
+): SlotpoolError {
   const printed = output.slice(-shownLines).join('\n')
   const where = step === 0 ? 'the build' : `step ${step} of ${steps}, ${instruction.split('\n')[0]},`
-  const advice = instruction.startsWith('FROM') ? ' Another base image is taken with `slotpool image build --base IMAGE`.' : ''
+  const advice = instruction.startsWith('FROM')
+    ? ` Got ${baseImage ?? 'the default base image'}, expected one that the engine has or can pull: \`slotpool image build --base IMAGE\`.`
+    : ''
   const said = printed === '' ? '' : ` It printed:\n${printed}`
   return new SlotpoolError('IMAGE_BUILD_FAILED', `${tag}: ${where} failed: ${reason}.${advice}${said}`, {
     details: { step, steps, instruction, reason, output: printed },

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Container as EngineContainer } from 'dockerode'
-import { type Config, defaultImage } from '../../config.ts'
+import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { throwIfCancelled } from './backoff.ts'
+import { poolLabel } from './container-labels.ts'
 import { containerSpec, serverPort } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
+import { imageNotFound } from './image-not-found.ts'
 import { endpointOf, waitUntilItAnswers } from './readiness.ts'
 import { removeContainer } from './remove-container.ts'
 import { startFailure } from './start-failure.ts'
@@ -50,21 +52,26 @@ async function create(engine: DockerEngine, spec: ReturnType<typeof containerSpe
     return await engine.call(`create container ${spec.name}`, engine.docker.createContainer(spec))
   } catch (error) {
     const status = engineStatus(error)
-    if (status === 409) return undefined
+    if (status === 409) return refuseStranger(engine, spec)
     if (status === 404) throw imageNotFound(spec.Image ?? '', error)
     throw error
   }
 }
 
-function imageNotFound(image: string, cause: unknown): SlotpoolError {
-  const [why, command] =
-    image === defaultImage
-      ? ['slotpool makes it itself, once', 'slotpool image build']
-      : ['expected one that the engine already has', `docker pull ${image}`]
-  return new SlotpoolError('IMAGE_NOT_FOUND', `got image ${image}, which the Docker engine does not have; ${why}: ${command}`, {
-    cause,
-    details: { image, command },
-  })
+/** The name may be that of a container which only happens to be called so. Waiting for that one to go would be waiting for ever. */
+async function refuseStranger(engine: DockerEngine, { name, Labels }: ReturnType<typeof containerSpec>): Promise<undefined> {
+  try {
+    const { Id, Config } = await engine.call(`look at container ${name}`, engine.docker.getContainer(name).inspect())
+    if (Config.Labels[poolLabel] === Labels?.[poolLabel]) return
+    throw new SlotpoolError(
+      'CONTAINER_FAILED',
+      `the name ${name} is taken by container ${Id.slice(0, 12)}, which is not one of this pool; expected it to be free: docker rename ${name} …`,
+      { retryable: false, details: { container: Id } },
+    )
+  } catch (error) {
+    // Gone in between, which is as good as free.
+    if (engineStatus(error) !== 404) throw error
+  }
 }
 
 async function startAndWait(

@@ -1,0 +1,41 @@
+import t from 'tap'
+import { containerSpec } from '../../../lib/backend/docker/container-spec.ts'
+import { loadConfig } from '../../../lib/config.ts'
+
+t.test('a container is named and labelled for its pool, and goes with its volume', async (t) => {
+  const spec = containerSpec(loadConfig({ pool: 'p', slots: 4, image: 'img:1' }, {}), 3)
+  t.match(spec, {
+    name: 'slotpool-p-3',
+    Image: 'img:1',
+    Labels: {
+      'slotpool.pool': 'p',
+      'slotpool.index': '3',
+      'slotpool.image': 'img:1',
+      'slotpool.slots': '4',
+      'slotpool.isolation': 'auto',
+      'slotpool.network': 'outbound',
+    },
+    Volumes: { '/var/lib/slotpool': {} },
+    HostConfig: { AutoRemove: true, PortBindings: { '7780/tcp': [{ HostIp: '127.0.0.1' }] } },
+  })
+  t.notOk(spec.HostConfig?.Privileged)
+  t.equal(spec.Env, undefined)
+})
+
+t.test('only jails get more than Docker gives by itself', async (t) => {
+  const hostConfig = (isolation: 'auto' | 'jail' | 'uid' | 'none') => containerSpec(loadConfig({ isolation }, {}), 0).HostConfig
+  for (const isolation of ['auto', 'jail'] as const) {
+    t.same(hostConfig(isolation)?.CapAdd, ['SYS_ADMIN', 'NET_ADMIN'])
+    t.same(hostConfig(isolation)?.SecurityOpt, ['seccomp=unconfined', 'apparmor=unconfined'])
+  }
+  for (const isolation of ['uid', 'none'] as const) {
+    t.equal(hostConfig(isolation)?.CapAdd, undefined)
+    t.equal(hostConfig(isolation)?.SecurityOpt, undefined)
+  }
+})
+
+t.test('the limit of processes grows with the slots, up to what Linux has', async (t) => {
+  const limit = (slots: number) => containerSpec(loadConfig({ slots }, {}), 0).HostConfig?.PidsLimit
+  t.equal(limit(1), 2048)
+  t.equal(limit(1000), 32_768)
+})

@@ -1,0 +1,31 @@
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { poolDir, stateDir } from '../lib/state-dir.ts'
+
+t.test('the state folder follows XDG_STATE_HOME, and a relative one counts as unset', async (t) => {
+  t.equal(stateDir({ XDG_STATE_HOME: '/var/x', HOME: '/home/u' }), '/var/x/slotpool')
+  t.equal(stateDir({ XDG_STATE_HOME: 'x', HOME: '/home/u' }), '/home/u/.local/state/slotpool')
+  t.equal(stateDir({ HOME: '/home/u' }), '/home/u/.local/state/slotpool')
+})
+
+t.test('the folder of a pool is made, and closed to others', async (t) => {
+  const env = { XDG_STATE_HOME: t.testdir({}) }
+  const folder = poolDir('p', 'docker', env)
+  t.equal(folder, join(stateDir(env), 'docker', 'p'))
+  t.equal(statSync(folder).mode & 0o777, 0o700)
+  t.equal(statSync(stateDir(env)).mode & 0o777, 0o700)
+})
+
+t.test('a folder that others may enter is closed to them', async (t) => {
+  const env = { XDG_STATE_HOME: t.testdir({}) }
+  mkdirSync(stateDir(env))
+  chmodSync(stateDir(env), 0o755)
+  poolDir('p', 'docker', env)
+  t.equal(statSync(stateDir(env)).mode & 0o777, 0o700)
+})
+
+t.test('a folder that cannot be made is an error that names it', async (t) => {
+  const env = { XDG_STATE_HOME: join(t.testdir({ file: '' }), 'file') }
+  t.throws(() => poolDir('p', 'docker', env), { code: 'BACKEND_UNAVAILABLE', message: /state folder .*file\/slotpool\/docker\/p/ })
+})
