@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
-import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseResponse } from '../wire/lease.ts'
+import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseLookup, leaseResponse } from '../wire/lease.ts'
 import { paths } from '../wire/protocol.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
 import { Connection } from './request.ts'
@@ -41,6 +41,12 @@ export class SandboxClient {
       signal,
       headersTimeoutMs: answerTimeoutMs,
     })
+  }
+
+  /** The lease that a task has here, or null. */
+  async leaseOfTask(taskId: string, signal?: AbortSignal): Promise<Lease | null> {
+    const path = paths.leaseOfTask(taskId)
+    return (await this.connection.json(leaseLookup, { method: 'GET', path, signal, headersTimeoutMs: answerTimeoutMs })).lease
   }
 
   confirm(leaseId: string, signal?: AbortSignal): Promise<Lease> {

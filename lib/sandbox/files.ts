@@ -87,7 +87,15 @@ export async function writeFile(jail: Jail, path: string, content: Readable, byt
 /** `--norc`: with a socket for its stdin, bash would take itself for a remote shell and read the user's start files. */
 function enter(jail: Jail, program: string[], signal: AbortSignal) {
   const { file, args } = jail.enter({ PATH: toolPath, LANG: 'C.UTF-8' }, program)
-  return spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: toolPath }, detached: true, signal, killSignal: 'SIGKILL' })
+  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: toolPath }, detached: true })
+  // With nobody to read or write any more the program ends by itself. Killing our way into the jail would orphan it there.
+  const giveUp = (): void => {
+    child.stdin.destroy()
+    child.stdout.destroy()
+  }
+  signal.addEventListener('abort', giveUp, { once: true })
+  child.once('close', () => signal.removeEventListener('abort', giveUp))
+  return child
 }
 
 function refuse(code: number | null, path: string, complaint: string, signal: AbortSignal): void {

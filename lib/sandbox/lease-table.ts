@@ -76,6 +76,11 @@ export class LeaseTable {
     throw new SlotpoolError('LEASE_NOT_FOUND', `got lease ${leaseId}, which this sandbox server never gave`, { details: { leaseId } })
   }
 
+  /** The lease that a task has here. */
+  ofTask(taskId: string): HeldLease | undefined {
+    return this.#byTask.get(taskId)
+  }
+
   /** Turns a provisional lease into a lasting one. */
   confirm(leaseId: string): HeldLease {
     const held = this.get(leaseId)

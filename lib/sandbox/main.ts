@@ -12,8 +12,13 @@ const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.
 
 function tellStarter(message: object): void {
   if (readyFd === undefined) return
-  writeSync(readyFd, JSON.stringify(message))
-  closeSync(readyFd)
+  try {
+    writeSync(readyFd, JSON.stringify(message))
+    closeSync(readyFd)
+  } catch (error) {
+    // The starter is gone. The server stays: the next one finds it by its record.
+    log.warn({ err: error }, 'nobody waited for the server to start')
+  }
 }
 
 async function main(): Promise<void> {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
 import { executionRequest, outputOffsets } from '../wire/execution.ts'
-import { executionId, leaseId, leaseRequest, renewRequest } from '../wire/lease.ts'
+import { executionId, leaseId, leaseRequest, renewRequest, taskId } from '../wire/lease.ts'
 import { framesMediaType } from '../wire/protocol.ts'
 import type { Execution } from './execution.ts'
 import { streamExecution } from './execution-stream.ts'
@@ -25,6 +25,7 @@ export interface RouteContext {
 const leaseParams = z.object({ leaseId })
 const executionParams = z.object({ leaseId, executionId })
 const idleQuery = z.strictObject({ waitMs: z.coerce.number().int().min(0).max(60_000).default(0) })
+const taskQuery = z.strictObject({ taskId })
 const fileQuery = z.strictObject({ path: z.string() })
 
 /** The routes that need the token; `lib/wire/protocol.ts` names their paths. */
@@ -37,6 +38,11 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   app.get('/v1/idle', async (request, reply) => {
     const { waitMs } = checked(idleQuery, request.query)
     return { idle: await slots.whenIdle(waitMs, goneSignal(reply)) }
+  })
+
+  app.get('/v1/leases', async (request) => {
+    const lease = leases.ofTask(checked(taskQuery, request.query).taskId)
+    return { lease: lease?.describe(bootId) ?? null }
   })
 
   app.post('/v1/leases', async (request, reply) => {

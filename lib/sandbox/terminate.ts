@@ -16,52 +16,65 @@ export interface ExecutionMarks {
 const patienceMs = 10_000
 
 /**
- * Ends every process of an execution: what descends from its leader, is in its session or carries its environment entry, so that neither
- * `setsid` nor a double fork gets away. Resolves when a look finds none left.
+ * Ends every process of an execution: what descends from its leader, is in its session or carries its environment entry. They are stopped
+ * before they are killed, so that none forks away in between. Resolves when a look finds none left.
  *
  * @throws {SlotpoolError} `JAIL_FAILED` when some are still there after ten seconds.
  */
 export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
-  const giveUpAt = Date.now() + patienceMs
-  for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
-    const members = await executionMembers(marks)
-    if (members.length === 0) return
-    if (Date.now() > giveUpAt) {
-      throw new SlotpoolError('JAIL_FAILED', `${members.length} processes of an execution survived SIGKILL for ${patienceMs} ms`, {
-        details: { pids: members },
-      })
+  await untilGone(async () => {
+    const stopped = new Set<number>()
+    for (;;) {
+      const fresh = (await members(marks)).filter((one) => one.inside && !stopped.has(one.pid))
+      if (fresh.length === 0) break
+      for (const { pid } of fresh) {
+        signalProcess(pid, 'SIGSTOP')
+        stopped.add(pid)
+      }
     }
-    for (const pid of members) signalProcess(pid, 'SIGKILL')
-    await delay(pause)
-  }
+    for (const pid of stopped) signalProcess(pid, 'SIGKILL')
+    // A leader outside of the jail is our way in. It is not killed: what it has started would be left to whoever adopts orphans out there.
+    // It ends by itself once that is gone, unless it was stopped along with it.
+    const outside = (await members(marks)).filter((one) => !one.inside)
+    for (const { pid } of outside) signalProcess(pid, 'SIGCONT')
+    return stopped.size + outside.length
+  })
 }
 
-/** Ends all that `candidates` lists until it lists nothing. */
+/** Ends all that `candidates` lists until it lists nothing. @throws {SlotpoolError} `JAIL_FAILED` as above. */
 export async function terminateAll(candidates: () => Promise<number[]>): Promise<void> {
-  const giveUpAt = Date.now() + patienceMs
-  for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
+  await untilGone(async () => {
     const alive = (await stats(await candidates())).filter(isAlive)
-    if (alive.length === 0) return
-    if (Date.now() > giveUpAt) {
-      throw new SlotpoolError('JAIL_FAILED', `${alive.length} processes of a slot survived SIGKILL for ${patienceMs} ms`)
-    }
     for (const { pid } of alive) signalProcess(pid, 'SIGKILL')
-    await delay(pause)
+    return alive.length
+  })
+}
+
+/** Repeats `kill`, which returns how many it still met, until it meets none. */
+async function untilGone(kill: () => Promise<number>): Promise<void> {
+  const giveUpAt = Date.now() + patienceMs
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 100)) {
+    const met = await kill()
+    if (met === 0) return
+    if (Date.now() > giveUpAt) throw new SlotpoolError('JAIL_FAILED', `${met} processes survived SIGKILL for ${patienceMs / 1000} s`)
+    await delay(pauseMs)
   }
 }
 
-async function executionMembers({ candidates, leader, environmentEntry }: ExecutionMarks): Promise<number[]> {
-  const found = await stats([leader, ...(await candidates())])
-  const members = new Set<number>([leader])
+/** The living processes of an execution, and whether each is inside of the slot. */
+async function members({ candidates, leader, environmentEntry }: ExecutionMarks): Promise<{ pid: number; inside: boolean }[]> {
+  const inside = new Set(await candidates())
+  const found = await stats([leader, ...inside])
+  const own = new Set<number>([leader])
   for (const one of found) {
-    if (one.session === leader || (await startedWith(one.pid, environmentEntry))) members.add(one.pid)
+    if (one.session === leader || (await startedWith(one.pid, environmentEntry))) own.add(one.pid)
   }
   // Children of members, until no more turn up: a child may have a fresh session and an empty environment.
-  for (let size = -1; size !== members.size; ) {
-    size = members.size
-    for (const one of found) if (members.has(one.parent)) members.add(one.pid)
+  for (let size = -1; size !== own.size; ) {
+    size = own.size
+    for (const one of found) if (own.has(one.parent)) own.add(one.pid)
   }
-  return found.filter((one) => members.has(one.pid) && isAlive(one)).map((one) => one.pid)
+  return found.filter((one) => own.has(one.pid) && isAlive(one)).map(({ pid }) => ({ pid, inside: inside.has(pid) }))
 }
 
 async function stats(pids: readonly number[]): Promise<ProcessStat[]> {

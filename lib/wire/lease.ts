@@ -66,3 +66,6 @@ export type LeaseResponse = z.infer<typeof leaseResponse>
 
 export const renewRequest = z.strictObject({ ttlMs: leaseRequest.shape.ttlMs })
 export type RenewRequest = z.infer<typeof renewRequest>
+
+/** The answer to a look-up by task: its lease here, or null. Looking is no use of the lease. */
+export const leaseLookup = z.object({ lease: lease.nullable() })

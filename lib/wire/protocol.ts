@@ -20,6 +20,7 @@ export const paths = {
   status: '/v1/status',
   idle: '/v1/idle',
   leases: '/v1/leases',
+  leaseOfTask: (taskId: string) => `/v1/leases?taskId=${encodeURIComponent(taskId)}`,
   lease: (leaseId: string) => `/v1/leases/${leaseId}`,
   renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
   confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,

@@ -51,7 +51,11 @@ export class BubblewrapJails implements JailKind {
     const input = child.stdin as Writable
     // When bubblewrap cannot even be started, that is said by the child's own error.
     input.on('error', () => {})
-    input.end(this.#arguments(folders, accounts).map((argument) => `${argument}\0`).join(''))
+    input.end(
+      this.#arguments(folders, accounts)
+        .map((argument) => `${argument}\0`)
+        .join(''),
+    )
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
     const complaint = text(child.stderr as Readable)
     try {

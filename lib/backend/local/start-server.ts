@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import type { Config } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
+import { sandboxServerBundle } from '../../package-root.ts'
+import { processStat } from '../../sandbox/processes.ts'
+import { toolPath } from '../../sandbox/tool-path.ts'
+import { endServer } from './end-server.ts'
+import type { ServerPlaces } from './server-places.ts'
+import { type ServerRecord, writeRecord } from './server-record.ts'
+
+/** A local pool that nobody used for so long ends itself. */
+const idleExitMs = 15 * 60_000
+
+/**
+ * Starts a sandbox server that outlives this process, and resolves when it serves.
+ *
+ * @throws {SlotpoolError} what the server itself says, such as `ISOLATION_UNAVAILABLE`; else `SERVER_START_FAILED` with the end of its
+ *   log; `CANCELLED`. Nothing of it is left then.
+ */
+export async function startServer(
+  config: Config,
+  places: ServerPlaces,
+  tokenFile: string,
+  signal: AbortSignal | undefined,
+): Promise<ServerRecord> {
+  await mkdir(places.folder, { recursive: true, mode: 0o700 })
+  await mkdir(places.stateDir, { recursive: true, mode: 0o711 })
+  const logFile = join(places.folder, 'server.log')
+  const log = await open(logFile, 'a', 0o600)
+  const child = spawn(process.execPath, [sandboxServerBundle(), ...serverArguments(config, places, tokenFile)], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log.fd, log.fd, 'pipe'],
+    // Nothing of this process's environment: whatever secrets it holds are no business of the server.
+    env: { PATH: toolPath, SLOTPOOL_READY_FD: '3' },
+  })
+  await log.close()
+  const started = new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject))
+  try {
+    await started
+  } catch (cause) {
+    throw new SlotpoolError('SERVER_START_FAILED', `could not start ${process.execPath}: ${(cause as Error).message}`, { cause })
+  }
+  const pid = child.pid as number
+  const record: ServerRecord = {
+    id: randomUUID(),
+    pid,
+    startTicks: (await processStat(pid))?.startTicks ?? 0,
+    socketPath: places.socketPath,
+    stateDir: places.stateDir,
+    ready: false,
+    shape: { image: null, slots: config.slots, isolation: config.isolation, network: config.network },
+  }
+  try {
+    // Before it is ready, so that it is found if this process dies now.
+    await writeRecord(places.folder, record)
+    await awaitReady(child.stdio[3] as Readable, logFile, signal)
+    child.unref()
+    const ready = { ...record, ready: true }
+    await writeRecord(places.folder, ready)
+    return ready
+  } catch (error) {
+    await endServer(places.folder, record)
+    throw error
+  }
+}
+
+function serverArguments(config: Config, places: ServerPlaces, tokenFile: string): string[] {
+  return [
+    ...['--listen', `unix:${places.socketPath}`, '--token-file', tokenFile, '--state-dir', places.stateDir, '--pool', config.pool],
+    ...['--slots', String(config.slots), '--isolation', config.isolation, '--network', config.network],
+    ...['--uid-base', String(places.uidBase), '--idle-exit-ms', String(idleExitMs)],
+  ]
+}
+
+async function awaitReady(pipe: Readable, logFile: string, signal: AbortSignal | undefined): Promise<void> {
+  const giveUp = (): void => void pipe.destroy(new SlotpoolError('CANCELLED', 'gave up waiting for the sandbox server to start'))
+  signal?.addEventListener('abort', giveUp, { once: true })
+  if (signal?.aborted) giveUp()
+  try {
+    const said = await text(pipe)
+    const message = said === '' ? {} : (JSON.parse(said) as { ready?: object; error?: Parameters<typeof SlotpoolError.fromBody>[0] })
+    if (message.error) throw SlotpoolError.fromBody(message.error)
+    if (message.ready) return
+    const tail = (await readFile(logFile, 'utf8').catch(() => '')).trim().split('\n').slice(-5).join('\n')
+    throw new SlotpoolError('SERVER_START_FAILED', `the sandbox server ended before it served; the end of its log: ${tail || '(empty)'}`)
+  } finally {
+    signal?.removeEventListener('abort', giveUp)
+  }
+}

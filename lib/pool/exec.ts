@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto'
+import { StringDecoder } from 'node:string_decoder'
+import { execute, type OutputSink } from '../client/execute.ts'
+import type { SandboxClient } from '../client/sandbox-client.ts'
+import { SlotpoolError } from '../errors.ts'
+import type { ExecutionEnd } from '../wire/execution.ts'
+import { OutputCollector } from './output-collector.ts'
+
+/** What is kept of each stream unless told otherwise. */
+export const defaultMaxOutputBytes = 16 * 1024 * 1024
+
+/** A callback that gets output as it comes. A returned promise makes the command wait, once the buffers between are full. */
+export type OutputCallback<T> = (chunk: T) => void | Promise<void>
+
+/** Options of `slot.exec`. */
+export interface ExecOptions<T extends string | Buffer = string> {
+  /** Where the command starts; relative to the workspace. Default: `TERMINAL_CWD`, else the workspace. */
+  cwd?: string
+  /** Added to the slot's environment. */
+  env?: Record<string, string>
+  /** The command and all that it started end after so long. Default: `TERMINAL_TIMEOUT`. */
+  timeoutMs?: number
+  /** Kept of each stream; more is left out in the middle and `truncated` set. Default: 16 MiB. */
+  maxOutputBytes?: number
+  /** Send stderr into stdout, in the order in which the command wrote. Default: false. */
+  mergeStderr?: boolean
+  /** `utf8`: text, never cut inside of a character. `buffer`: the bytes as they are. Default: `utf8`. */
+  encoding?: T extends string ? 'utf8' : 'buffer'
+  /** When aborted, the command and all that it started are ended, and the call throws `CANCELLED`. */
+  signal?: AbortSignal
+  /** Names the execution: a retry with the same id joins the first one and never runs the command again. Default: a new id. */
+  executionId?: string
+  onStdout?: OutputCallback<T>
+  onStderr?: OutputCallback<T>
+}
+
+/** How a command ended. A non-zero exit is a result, not an exception. */
+export interface ExecResult<T extends string | Buffer = string> {
+  stdout: T
+  stderr: T
+  /** What bash exited with; null when a signal or the timeout ended it. */
+  exitCode: number | null
+  /** The signal that ended it, such as `SIGKILL`, else null. */
+  signal: string | null
+  timedOut: boolean
+  /** Output was left out of `stdout` or `stderr`. */
+  truncated: boolean
+  durationMs: number
+  executionId: string
+}
+
+/** The lease and the server that an execution goes to, and what counts where the options are silent. */
+export interface ExecTarget {
+  client: SandboxClient
+  leaseId: string
+  taskId: string
+  defaults: { timeoutMs: number; cwd: string | undefined }
+}
+
+/**
+ * Runs a command under a lease.
+ *
+ * @throws {SlotpoolError} what `execute` throws; `CANCELLED` when `signal` was aborted, once nothing of the command is left;
+ *   `CONFIG_INVALID` for a bad option.
+ */
+export async function runCommand<T extends string | Buffer>(
+  target: ExecTarget,
+  command: string,
+  options: ExecOptions<T>,
+): Promise<ExecResult<T>> {
+  checkOptions(options)
+  const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes
+  const stdout = new StreamEnd<T>(maxBytes, options.encoding ?? 'utf8', options.onStdout)
+  const stderr = new StreamEnd<T>(maxBytes, options.encoding ?? 'utf8', options.onStderr)
+  const cwd = options.cwd ?? target.defaults.cwd
+  const end = await execute(target.client, {
+    leaseId: target.leaseId,
+    executionId: options.executionId ?? randomUUID(),
+    request: {
+      command,
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(options.env ? { env: options.env } : {}),
+      timeoutMs: options.timeoutMs ?? target.defaults.timeoutMs,
+      mergeStderr: options.mergeStderr ?? false,
+    },
+    sink: sinkOf(stdout, stderr),
+    signal: options.signal,
+  })
+  await stdout.finish()
+  await stderr.finish()
+  return result(end, stdout, stderr, options.signal)
+}
+
+function result<T extends string | Buffer>(
+  end: ExecutionEnd,
+  stdout: StreamEnd<T>,
+  stderr: StreamEnd<T>,
+  signal: AbortSignal | undefined,
+): ExecResult<T> {
+  if (end.cancelled) {
+    throw new SlotpoolError(
+      'CANCELLED',
+      signal?.aborted
+        ? 'the command was cancelled by its caller'
+        : 'the command was cancelled: its lease was released or somebody ended it',
+      {
+        cause: signal?.reason,
+        details: { executionId: end.executionId, stdout: stdout.text(), stderr: stderr.text() },
+      },
+    )
+  }
+  return {
+    stdout: stdout.value(),
+    stderr: stderr.value(),
+    exitCode: end.exitCode,
+    signal: end.signal,
+    timedOut: end.timedOut,
+    truncated: stdout.collector.truncated || stderr.collector.truncated,
+    durationMs: end.durationMs,
+    executionId: end.executionId,
+  }
+}
+
+/** Where one stream ends up: in the result, and in the caller's callback. */
+class StreamEnd<T extends string | Buffer> {
+  readonly collector: OutputCollector
+  readonly #encoding: 'utf8' | 'buffer'
+  readonly #callback: OutputCallback<T> | undefined
+  readonly #decoder = new StringDecoder('utf8')
+
+  constructor(maxBytes: number, encoding: 'utf8' | 'buffer', callback: OutputCallback<T> | undefined) {
+    this.collector = new OutputCollector(maxBytes)
+    this.#encoding = encoding
+    this.#callback = callback
+  }
+
+  push(chunk: Buffer): void | Promise<void> {
+    this.collector.push(chunk)
+    if (!this.#callback) return
+    if (this.#encoding === 'buffer') return this.#callback(chunk as T)
+    const text = this.#decoder.write(chunk)
+    if (text !== '') return this.#callback(text as T)
+  }
+
+  /** Hands on what was held back for the rest of a character that never came. */
+  async finish(): Promise<void> {
+    const rest = this.#decoder.end()
+    if (rest !== '' && this.#encoding === 'utf8') await this.#callback?.(rest as T)
+  }
+
+  text(): string {
+    return this.collector.bytes().toString('utf8')
+  }
+
+  value(): T {
+    return (this.#encoding === 'buffer' ? this.collector.bytes() : this.text()) as T
+  }
+}
+
+function sinkOf<T extends string | Buffer>(stdout: StreamEnd<T>, stderr: StreamEnd<T>): OutputSink {
+  return {
+    onStdout: (chunk) => stdout.push(chunk),
+    onStderr: (chunk) => stderr.push(chunk),
+    onGap: (stream, bytes) => (stream === 'stdout' ? stdout : stderr).collector.miss(bytes),
+  }
+}
+
+function checkOptions(options: { timeoutMs?: number; maxOutputBytes?: number }): void {
+  for (const name of ['timeoutMs', 'maxOutputBytes'] as const) {
+    const value = options[name]
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 1 && value <= 2_147_483_000)) continue
+    throw new SlotpoolError('CONFIG_INVALID', `option ${name}: got ${value}, expected a whole number from 1 to 2147483000`, {
+      details: { variable: name, got: value },
+    })
+  }
+}

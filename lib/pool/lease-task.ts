@@ -1,0 +1,97 @@
+import type { Backend } from '../backend/backend.ts'
+import type { Config } from '../config.ts'
+import { SlotpoolError } from '../errors.ts'
+import type { Containers, ReadyContainer } from './containers.ts'
+import { checkOwner, findLease, type PlacedLease, settleLease } from './settle-lease.ts'
+import type { WaitingLine } from './waiting-line.ts'
+
+/** How long one look-out for an idle slot lasts; then the containers are listed anew, for some may have come or gone. */
+const lookOutMs = 5_000
+
+export interface LeaseContext {
+  config: Config
+  backend: Backend
+  containers: Containers
+  line: WaitingLine
+}
+
+/**
+ * The lease of a task: the one it has, wherever it is in the pool, or a new one in the lowest container with an idle slot. Who finds the
+ * pool full makes it grow up to `max`, then waits in line until `signal` is aborted.
+ */
+export async function leaseTask(context: LeaseContext, taskId: string, signal: AbortSignal): Promise<PlacedLease> {
+  const { containers, line, config } = context
+  const { ready } = await containers.look(signal)
+  const found = await findLease(ready, taskId, signal)
+  if (found) return renewed(checkOwner(found, config.owner), config)
+  // Whoever waits already comes first.
+  if (line.length === 0) {
+    const placed = await place(context, ready, taskId, signal)
+    if (placed) return placed
+  }
+  return line.inTurn(signal, async () => {
+    for (;;) {
+      const look = await containers.look(signal)
+      const placed = await place(context, look.ready, taskId, signal)
+      if (placed) return placed
+      if (!(await makeRoom(context, look.all.filter((one) => one.state !== 'dead').length, signal))) await idleSlot(look.ready, signal)
+    }
+  })
+}
+
+/** Takes a slot in the first container that has one; undefined when none has. */
+async function place(
+  context: LeaseContext,
+  ready: readonly ReadyContainer[],
+  taskId: string,
+  signal: AbortSignal,
+): Promise<PlacedLease | undefined> {
+  const { config, containers } = context
+  // A pool that can never have a second container needs no look at the others: its one server settles everything.
+  const provisional = config.max > 1
+  for (const at of ready) {
+    let taken: PlacedLease
+    try {
+      const { lease } = await at.client.lease({ taskId, owner: config.owner, ttlMs: config.lifetimeMs, provisional }, signal)
+      taken = { at, lease }
+    } catch (error) {
+      if (error instanceof SlotpoolError && ['SLOT_UNAVAILABLE', 'SERVER_UNREACHABLE'].includes(error.code)) continue
+      throw error
+    }
+    if (!taken.lease.provisional) return taken
+    const settled = await settleLease(taken, async () => (await containers.look(signal)).ready, signal).catch(async (error) => {
+      await at.client.release(taken.lease.leaseId).catch(() => {})
+      throw error
+    })
+    return settled ? renewed(settled, config) : place(context, (await containers.look(signal)).ready, taskId, signal)
+  }
+  return undefined
+}
+
+/** Counts the lease's lifetime from now, as long as this caller wants it. */
+async function renewed({ at, lease }: PlacedLease, config: Config): Promise<PlacedLease> {
+  return { at, lease: await at.client.renew(lease.leaseId, config.lifetimeMs) }
+}
+
+/** Grows the pool by what those in line need, in one step. False when it is as large as it may get. */
+async function makeRoom({ config, containers, line }: LeaseContext, live: number, signal: AbortSignal): Promise<boolean> {
+  if (live >= config.max) return false
+  const needed = live + Math.ceil(Math.max(1, line.length) / config.slots)
+  await containers.grow(Math.min(config.max, Math.max(config.min, needed)), signal)
+  return true
+}
+
+/** Resolves when some container has an idle slot, or it is time to look which containers there are. */
+async function idleSlot(ready: readonly ReadyContainer[], signal: AbortSignal): Promise<void> {
+  const enough = new AbortController()
+  const either = AbortSignal.any([signal, enough.signal])
+  try {
+    const looks = ready.map(async ({ client }) => {
+      if ((await client.idle(lookOutMs, either)) === 0) throw new Error('none')
+    })
+    await Promise.any(looks).catch(() => {})
+  } finally {
+    enough.abort()
+  }
+  if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason })
+}

@@ -1,0 +1,91 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { SlotpoolError } from '../errors.ts'
+import type { Lease } from '../wire/lease.ts'
+import type { ReadyContainer } from './containers.ts'
+
+/** A lease and the container it is in. */
+export interface PlacedLease {
+  at: ReadyContainer
+  lease: Lease
+}
+
+/**
+ * Makes sure that a task has one lease in the whole pool, though any number of managers lease at once and no two containers know of each
+ * other.
+ *
+ * A manager first takes a provisional lease, then looks at every other container: of two managers at work, at least one sees the other's.
+ * A confirmed lease wins over a provisional one; of two provisional ones that in the lower container wins, and its manager waits until the
+ * other, which will see it, has given way. A provisional lease whose manager died ends by itself within seconds.
+ *
+ * @returns the lease that stands, or undefined when this one gave way and the whole has to be tried again.
+ */
+export async function settleLease(
+  mine: PlacedLease,
+  look: () => Promise<ReadyContainer[]>,
+  signal: AbortSignal,
+): Promise<PlacedLease | undefined> {
+  for (;;) {
+    const others = (await look()).filter((one) => one.container.id !== mine.at.container.id)
+    const rivals = (await Promise.all(others.map((at) => leaseAt(at, mine.lease.taskId, signal)))).filter((one) => one !== undefined)
+    const winner = rivals.find((one) => !one.lease.provisional)
+    if (winner) {
+      await giveWay(mine)
+      return checkOwner(winner, mine.lease.owner)
+    }
+    if (rivals.length === 0) return confirm(mine, signal)
+    if (rivals.some((one) => one.at.container.index < mine.at.container.index)) {
+      await giveWay(mine)
+      return undefined
+    }
+    await delay(10)
+  }
+}
+
+/** The lease of a task anywhere in the pool. One in a container out of reach is out of reach, too. */
+export async function findLease(ready: readonly ReadyContainer[], taskId: string, signal: AbortSignal): Promise<PlacedLease | undefined> {
+  const found = (await Promise.all(ready.map((at) => leaseAt(at, taskId, signal)))).filter((one) => one !== undefined)
+  return found.find((one) => !one.lease.provisional)
+}
+
+/** @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
+export function checkOwner(placed: PlacedLease, owner: string): PlacedLease {
+  if (placed.lease.owner === owner) return placed
+  const { taskId, owner: holder } = placed.lease
+  throw new SlotpoolError(
+    'LEASE_OWNER_MISMATCH',
+    `task ${taskId} is leased by ${holder}, got owner ${owner}; use another task id, or the option owner`,
+    {
+      details: { taskId, owner: holder },
+    },
+  )
+}
+
+async function leaseAt(at: ReadyContainer, taskId: string, signal: AbortSignal): Promise<PlacedLease | undefined> {
+  try {
+    const lease = await at.client.leaseOfTask(taskId, signal)
+    return lease ? { at, lease } : undefined
+  } catch (error) {
+    if (error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE') return undefined
+    throw error
+  }
+}
+
+/** Undefined when it ended meanwhile: somebody who shared it gave way. */
+async function confirm(mine: PlacedLease, signal: AbortSignal): Promise<PlacedLease | undefined> {
+  try {
+    return { at: mine.at, lease: await mine.at.client.confirm(mine.lease.leaseId, signal) }
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+async function giveWay(mine: PlacedLease): Promise<void> {
+  await mine.at.client.release(mine.lease.leaseId).catch((error) => {
+    if (!isGone(error)) throw error
+  })
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SlotpoolError && ['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)
+}

@@ -1,0 +1,262 @@
+import type { Backend, PoolShape } from '../backend/backend.ts'
+import { type Notice, openBackend } from '../backend/open-backend.ts'
+import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
+import { SlotpoolError } from '../errors.ts'
+import { taskId as taskIdSchema } from '../wire/lease.ts'
+import { Containers } from './containers.ts'
+import { leaseTask } from './lease-task.ts'
+import { type PoolStatus, poolStatus } from './pool-status.ts'
+import type { PlacedLease } from './settle-lease.ts'
+import { findLease } from './settle-lease.ts'
+import { Slot } from './slot.ts'
+import { WaitingLine } from './waiting-line.ts'
+
+/** How {@link SlotPool.open} goes about it. */
+export interface OpenOptions extends SlotPoolOptions {
+  /** Use this backend, such as a `FakeBackend`, instead of the one that `env` names. */
+  backend?: Backend
+  /** Gives up opening. */
+  signal?: AbortSignal
+  /** Takes lines meant for a person. Default: they go to stderr. */
+  onNotice?: Notice
+}
+
+/** How a slot is asked for. */
+export interface LeaseOptions {
+  /** How long to wait for a slot where all are leased. Default: `TERMINAL_TIMEOUT`. */
+  waitMs?: number
+  /** Renew the lease for as long as this process lives and holds it. Default: true. */
+  heartbeat?: boolean
+  /** Gives up waiting. */
+  signal?: AbortSignal
+}
+
+/**
+ * All containers with one name, and the slots in them. The pool itself lives in its containers: any number of processes may open it at
+ * once, and it outlives them all. What nobody uses ends by itself.
+ */
+export class SlotPool implements AsyncDisposable {
+  readonly config: Config
+  readonly #backend: Backend
+  readonly #containers: Containers
+  readonly #line = new WaitingLine()
+  readonly #slots = new Map<string, Slot>()
+  /** Leases being had, by task: callers in this process share them. */
+  readonly #leasing = new Map<string, Promise<PlacedLease>>()
+  #closed = false
+
+  private constructor(config: Config, backend: Backend) {
+    this.config = config
+    this.#backend = backend
+    this.#containers = new Containers(backend)
+  }
+
+  /**
+   * Opens the pool and makes it have its `min` containers.
+   *
+   * @throws {SlotpoolError} `CONFIG_*` for bad options or variables; `POOL_CONFIG_MISMATCH` when the pool runs with something else than
+   *   was asked for; the backend's own errors.
+   */
+  static async open(options: OpenOptions = {}): Promise<SlotPool> {
+    const pool = await SlotPool.attach(options)
+    try {
+      await pool.#checkShape(options.signal)
+      await pool.#fill(options.signal)
+      return pool
+    } catch (error) {
+      await pool.close()
+      throw error
+    }
+  }
+
+  /** The pool as it is: makes no container and checks nothing. For status, releasing and taking down. */
+  static async attach(options: OpenOptions = {}): Promise<SlotPool> {
+    const { backend, signal, onNotice = (line) => process.stderr.write(`${line}\n`), ...rest } = options
+    const config = loadConfig(rest)
+    return new SlotPool(config, backend ?? (await openBackend(config, onNotice, signal)))
+  }
+
+  /** `local`, `docker`, `nomad` or `fake`: where the containers really are, after any fallback. */
+  get backend(): Backend['name'] {
+    return this.#backend.name
+  }
+
+  /**
+   * The slot of a task: the one it has, whichever process got it, or a new one.
+   *
+   * @throws {SlotpoolError} `POOL_FULL` when none came free in time, saying how full the pool is; `LEASE_OWNER_MISMATCH`; `CANCELLED`;
+   *   the backend's own errors when it had to grow and could not.
+   */
+  async lease(taskId: string, options: LeaseOptions = {}): Promise<Slot> {
+    this.#checkOpen()
+    checkTaskId(taskId)
+    const { at, lease } = await this.#placed(taskId, options)
+    const held = this.#slots.get(taskId)
+    const slot = held?.leaseId === lease.leaseId ? held : this.#hold({ at, lease })
+    if (options.heartbeat ?? true) slot.startHeartbeat()
+    return slot
+  }
+
+  /** Leases the slot of a task for as long as `work` takes, and releases it whether `work` returns, throws or is aborted. */
+  async withSlot<T>(taskId: string, work: (slot: Slot) => Promise<T> | T, options: LeaseOptions = {}): Promise<T> {
+    const slot = await this.lease(taskId, options)
+    const { signal } = options
+    const onAbort = (): void => void slot.release().catch(() => {})
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await work(slot)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+      await slot.release()
+    }
+  }
+
+  /**
+   * Releases the slot of a task, whichever process got it.
+   *
+   * @throws {SlotpoolError} `TASK_NOT_FOUND` when the task has none.
+   */
+  async release(taskId: string, signal: AbortSignal = new AbortController().signal): Promise<void> {
+    this.#checkOpen()
+    checkTaskId(taskId)
+    const held = this.#slots.get(taskId)
+    if (held) return held.release()
+    const { ready } = await this.#containers.look(signal)
+    const found = await findLease(ready, taskId, signal)
+    if (!found) {
+      throw new SlotpoolError('TASK_NOT_FOUND', `task ${taskId} has no slot in pool ${this.config.pool}`, { details: { taskId } })
+    }
+    await found.at.client.release(found.lease.leaseId, signal)
+  }
+
+  /** Releases every slot of the pool, whoever has it, and resolves with how many those were. */
+  async releaseAll(): Promise<number> {
+    this.#checkOpen()
+    const { ready } = await this.#containers.look()
+    const counts = await Promise.all(
+      ready.map(async ({ client }) => {
+        const leases = (await client.status()).slots.flatMap(({ lease }) => (lease ? [lease] : []))
+        await Promise.all(leases.map((lease) => client.release(lease.leaseId)))
+        return leases.length
+      }),
+    )
+    for (const slot of this.#slots.values()) slot.stopHeartbeat()
+    this.#slots.clear()
+    return counts.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** What the pool has and who uses it. */
+  async status(signal?: AbortSignal): Promise<PoolStatus> {
+    this.#checkOpen()
+    const { all, ready } = await this.#containers.look(signal)
+    return poolStatus(this.config.pool, this.#backend.name, all, ready, signal)
+  }
+
+  /** Ends the pool for everybody: containers, leases, volumes, token. Resolves when nothing of it is left. */
+  async down(signal?: AbortSignal): Promise<void> {
+    this.#checkOpen()
+    await this.#backend.destroy(signal)
+    await this.close()
+  }
+
+  /** Lets go of the pool. It stays, and so do leases that were not released, for their lifetime. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    for (const slot of this.#slots.values()) slot.stopHeartbeat()
+    await this.#containers.close()
+    await this.#backend.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #hold({ at, lease }: PlacedLease): Slot {
+    this.#slots.get(lease.taskId)?.stopHeartbeat()
+    const { timeoutMs, cwd, lifetimeMs } = this.config
+    const slot = new Slot({
+      lease,
+      containerId: at.container.id,
+      client: at.client,
+      lifetimeMs,
+      defaults: { timeoutMs, cwd },
+      onRelease: (released) => {
+        if (this.#slots.get(released.taskId) === released) this.#slots.delete(released.taskId)
+      },
+    })
+    this.#slots.set(lease.taskId, slot)
+    return slot
+  }
+
+  /** One attempt at a time for a task; a caller that gives up leaves the attempt to the others. */
+  async #placed(taskId: string, options: LeaseOptions): Promise<PlacedLease> {
+    for (;;) {
+      const underWay = this.#leasing.get(taskId)
+      if (!underWay) break
+      await underWay.catch(() => {})
+    }
+    const leasing = this.#leaseInTime(taskId, options).finally(() => this.#leasing.delete(taskId))
+    this.#leasing.set(taskId, leasing)
+    return leasing
+  }
+
+  async #leaseInTime(taskId: string, options: LeaseOptions): Promise<PlacedLease> {
+    const waitMs = options.waitMs ?? this.config.timeoutMs
+    const deadline = new AbortController()
+    const timer = setTimeout(() => deadline.abort(), waitMs)
+    const signal = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
+    const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line }
+    try {
+      return await leaseTask(context, taskId, signal)
+    } catch (error) {
+      if (deadline.signal.aborted && error instanceof SlotpoolError && error.code === 'CANCELLED') throw await this.#full(waitMs, error)
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #full(waitMs: number, cause: SlotpoolError): Promise<SlotpoolError> {
+    const { totals, containers } = await this.status(AbortSignal.timeout(5_000))
+    const waiting = this.#line.length
+    const live = containers.filter((one) => one.state !== 'dead').length
+    return new SlotpoolError(
+      'POOL_FULL',
+      `no slot came free within ${waitMs} ms: ${totals.leased} of ${totals.slots} slots are leased in ${live} of at most ${this.config.max} ` +
+        `containers, ${waiting} more wait in this process; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
+      { cause, details: { ...totals, max: this.config.max, waiting } },
+    )
+  }
+
+  async #fill(signal: AbortSignal | undefined): Promise<void> {
+    const { ready } = await this.#containers.look(signal)
+    if (ready.length < this.config.min) await this.#containers.grow(this.config.min, signal)
+  }
+
+  /** Only what somebody asked for can differ: a caller that names nothing takes the pool as it is. */
+  async #checkShape(signal: AbortSignal | undefined): Promise<void> {
+    const shape = await this.#backend.shape(signal)
+    if (!shape) return
+    for (const key of ['image', 'slots', 'isolation', 'network'] as const satisfies (keyof PoolShape)[]) {
+      if (shape[key] === null || !this.config.given.has(key) || this.config[key] === shape[key]) continue
+      throw new SlotpoolError(
+        'POOL_CONFIG_MISMATCH',
+        `pool ${this.config.pool} runs with ${key} ${shape[key]}, got ${this.config[key]}; run \`slotpool down\` first, or use another TERMINAL_POOL`,
+        { details: { option: key, running: shape[key], got: this.config[key] } },
+      )
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new SlotpoolError('POOL_CLOSED', `pool ${this.config.pool} was closed in this process; open it again`)
+  }
+}
+
+function checkTaskId(taskId: string): void {
+  const result = taskIdSchema.safeParse(taskId)
+  if (result.success) return
+  throw new SlotpoolError('REQUEST_INVALID', `task id: got ${JSON.stringify(taskId)}, ${result.error.issues[0]?.message}`, {
+    details: { taskId },
+  })
+}

@@ -1,0 +1,110 @@
+import type { SandboxClient } from '../client/sandbox-client.ts'
+import { SlotpoolError } from '../errors.ts'
+import type { IsolationLevel, Lease, NetworkLevel } from '../wire/lease.ts'
+import { type ExecOptions, type ExecResult, runCommand } from './exec.ts'
+import { SlotFiles } from './slot-files.ts'
+
+/** A slot leased to a task. All that holds the same task holds the same slot. */
+export class Slot {
+  readonly taskId: string
+  readonly leaseId: string
+  /** The container it is in, and its number there, from 0. */
+  readonly containerId: string
+  readonly slot: number
+  /** Where commands start, as they see it. */
+  readonly workspace: string
+  /** What is in force, not what was asked for. */
+  readonly isolation: IsolationLevel
+  readonly network: NetworkLevel
+  readonly files: SlotFiles
+  readonly #client: SandboxClient
+  readonly #lifetimeMs: number
+  readonly #defaults: { timeoutMs: number; cwd: string | undefined }
+  readonly #onRelease: (slot: Slot) => void
+  #heartbeat: NodeJS.Timeout | undefined
+  #released: Promise<void> | undefined
+
+  /** Made by the pool. */
+  constructor(parts: {
+    lease: Lease
+    containerId: string
+    client: SandboxClient
+    lifetimeMs: number
+    defaults: { timeoutMs: number; cwd: string | undefined }
+    onRelease: (slot: Slot) => void
+  }) {
+    const { lease } = parts
+    this.taskId = lease.taskId
+    this.leaseId = lease.leaseId
+    this.containerId = parts.containerId
+    this.slot = lease.slot
+    this.workspace = lease.workspace
+    this.isolation = lease.isolation
+    this.network = lease.network
+    this.files = new SlotFiles(parts.client, lease.leaseId)
+    this.#client = parts.client
+    this.#lifetimeMs = parts.lifetimeMs
+    this.#defaults = parts.defaults
+    this.#onRelease = parts.onRelease
+  }
+
+  /**
+   * Runs a command in the slot and resolves when it has ended. Background processes that it left go on; they end with the lease.
+   *
+   * @throws {SlotpoolError} `COMMAND_INVALID`, `CWD_NOT_FOUND`; `LEASE_LOST` when the slot is no longer this task's; `CANCELLED`;
+   *   `SERVER_UNREACHABLE` when the command was not run; `EXECUTION_OUTCOME_UNKNOWN` when nobody can know whether it was.
+   */
+  exec(command: string, options?: ExecOptions<string>): Promise<ExecResult<string>>
+  exec(command: string, options: ExecOptions<Buffer>): Promise<ExecResult<Buffer>>
+  async exec<T extends string | Buffer>(command: string, options: ExecOptions<T> = {}): Promise<ExecResult<T>> {
+    this.#checkHeld()
+    return runCommand({ client: this.#client, leaseId: this.leaseId, taskId: this.taskId, defaults: this.#defaults }, command, options)
+  }
+
+  /** Keeps the lease for another lifetime. @throws {SlotpoolError} `LEASE_LOST`. */
+  async renew(): Promise<void> {
+    this.#checkHeld()
+    await this.#client.renew(this.leaseId, this.#lifetimeMs)
+  }
+
+  /** Gives the slot back: when this resolves, no process of the task is left. Releasing twice, or a lost lease, is no error. */
+  release(): Promise<void> {
+    this.#released ??= this.#release()
+    return this.#released
+  }
+
+  /** Renews the lease for as long as this process holds the slot and lives. */
+  startHeartbeat(): void {
+    if (this.#heartbeat) return
+    this.#heartbeat = setInterval(() => {
+      // A lost lease is told to whoever uses the slot next; a server out of reach may be back at the next beat.
+      this.renew().catch(() => {})
+    }, this.#lifetimeMs / 3)
+    this.#heartbeat.unref()
+  }
+
+  /** Stops renewing. The lease lives on for its lifetime. */
+  stopHeartbeat(): void {
+    clearInterval(this.#heartbeat)
+    this.#heartbeat = undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release()
+  }
+
+  async #release(): Promise<void> {
+    this.stopHeartbeat()
+    this.#onRelease(this)
+    try {
+      await this.#client.release(this.leaseId)
+    } catch (error) {
+      if (!(error instanceof SlotpoolError) || !['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)) throw error
+    }
+  }
+
+  #checkHeld(): void {
+    if (this.#released)
+      throw new SlotpoolError('LEASE_LOST', `the slot of task ${this.taskId} was released`, { details: { taskId: this.taskId } })
+  }
+}
