@@ -10,7 +10,10 @@ bind_addr = "127.0.0.1"
 # Don't ask HashiCorp whether there is a newer Nomad: a machine without a way out would only wait.
 disable_update_check = true
 
-# The same for the UI's link to a newer version; slotpool needs no UI.
+# -dev would log every request.
+log_level = "INFO"
+
+# slotpool needs no UI, and a page of it would be one more thing that listens.
 ui {
   enabled = false
 }

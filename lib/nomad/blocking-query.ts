@@ -8,17 +8,22 @@ const waitMs = 60_000
 /** No byte for so long, and the connection counts as lost: Nomad's own wait, its sixteenth, and room for a slow network. */
 export const blockingTimeoutMs = waitMs + waitMs / 16 + 10_000
 
-/** The first pause after a failure; it doubles up to {@link maxPauseMs}, each shortened at random by up to half. */
-const firstPauseMs = 100
+/** It doubles with each failure up to {@link maxPauseMs}; each pause is shortened at random by up to half. */
+const defaultFirstPauseMs = 100
 const maxPauseMs = 5_000
 
-/** So many failures in a row, about 6 s of an agent that is gone, and the failure is passed on. */
-const maxFailures = 8
+/** So many failures in a row, about 5 s of an agent that is gone, and the failure is passed on. */
+const maxFailures = 7
 
 /** The query parameters of one round. Without an index Nomad answers at once. */
 export interface BlockingParameters {
   index?: number
   wait?: string
+}
+
+export interface FollowOptions {
+  /** The pause after a first failure, in milliseconds. Default 100. */
+  firstPauseMs?: number
 }
 
 /**
@@ -31,6 +36,7 @@ export async function followQuery<T>(
   query: (parameters: BlockingParameters) => Promise<Indexed<T>>,
   onValue: (value: T) => void,
   signal: AbortSignal,
+  options: FollowOptions = {},
 ): Promise<void> {
   let index = 0
   for (let failures = 0; !signal.aborted; ) {
@@ -43,7 +49,7 @@ export async function followQuery<T>(
       if (!(error instanceof SlotpoolError && error.retryable) || failures >= maxFailures) throw error
       // The agent that comes back may be another one, with another history.
       index = 0
-      await pause(failures, signal)
+      await pause(failures, options.firstPauseMs ?? defaultFirstPauseMs, signal)
       continue
     }
     if (signal.aborted) return
@@ -55,7 +61,7 @@ export async function followQuery<T>(
   }
 }
 
-async function pause(failures: number, signal: AbortSignal): Promise<void> {
+async function pause(failures: number, firstPauseMs: number, signal: AbortSignal): Promise<void> {
   const fullMs = Math.min(maxPauseMs, firstPauseMs * 2 ** (failures - 1))
   // Rejects on abort, which ends the loop.
   await delay(fullMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined)

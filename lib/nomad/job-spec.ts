@@ -44,8 +44,8 @@ export const reservedMemoryMb = 512
  */
 const ceilingPerSlotMb = 1024
 
-/** From the polite signal to the kill, long enough to end jails and unmount their roots. */
-const killTimeoutMs = 5_000
+/** From the polite signal to the kill: all that a slot has goes with the container, so only answers on their way are waited for. */
+const killTimeoutMs = 2_000
 
 /** An image takes longer than Nomad's own 5 minutes on a slow line; no progress for 2 minutes still ends the pull. */
 const imagePullTimeout = '30m'

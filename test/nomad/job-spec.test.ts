@@ -1,0 +1,63 @@
+import t from 'tap'
+import { type PoolJob, poolJobId, poolJobSpec, poolVariablePath, readJobMeta } from '../../lib/nomad/job-spec.ts'
+
+const job: PoolJob = { pool: 'p', image: 'i:1', slots: 4, isolation: 'auto', network: 'none', version: '1.2.3', count: 3 }
+
+interface Spec {
+  Meta: Record<string, string>
+  Update: { MaxParallel: number }
+  TaskGroups: {
+    Count: number
+    RestartPolicy: unknown
+    ReschedulePolicy: { Unlimited: boolean; Delay: number }
+    Tasks: { Config: Record<string, unknown> & { args: string[] }; Resources: { MemoryMB: number }; Templates: unknown[] }[]
+  }[]
+}
+
+const specOf = (change: Partial<PoolJob> = {}): Spec => poolJobSpec({ ...job, ...change }) as unknown as Spec
+const configOf = (change: Partial<PoolJob> = {}) => specOf(change).TaskGroups[0]?.Tasks[0]?.Config ?? { args: [] }
+
+t.test('names', async (t) => {
+  t.equal(poolJobId('p'), 'slotpool-p')
+  t.equal(poolVariablePath('p'), 'nomad/jobs/slotpool-p')
+  t.equal(poolJobSpec(job).ID, 'slotpool-p')
+})
+
+t.test('the shape can be read from the job', async (t) => {
+  t.strictSame(readJobMeta(specOf().Meta), { image: 'i:1', slots: 4, isolation: 'auto', network: 'none' })
+  t.equal(readJobMeta(null), null)
+  t.equal(readJobMeta({ ...specOf().Meta, slotpool_slots: 'many' }), null)
+})
+
+t.test('nothing replaces a container unasked, and nothing deploys', async (t) => {
+  const [group] = specOf().TaskGroups
+  t.match(group, { Count: 3, RestartPolicy: { Attempts: 0, Mode: 'fail' }, ReschedulePolicy: { Unlimited: true } })
+  const delay = group?.ReschedulePolicy.Delay ?? 0
+  t.ok(delay > 30 * 24 * 3600 * 1e9 && Number.isSafeInteger(delay))
+  t.equal(specOf().Update.MaxParallel, 0)
+})
+
+t.test('privileges only where a jail may need them', async (t) => {
+  for (const isolation of ['auto', 'jail'] as const) {
+    t.match(configOf({ isolation }), { cap_add: ['sys_admin', 'net_admin'], security_opt: ['seccomp=unconfined', 'apparmor=unconfined'] })
+  }
+  for (const isolation of ['uid', 'none'] as const) {
+    t.notHas(configOf({ isolation }), { cap_add: [] })
+    t.notHas(configOf({ isolation }), { security_opt: [] })
+  }
+})
+
+t.test('what the server is told', async (t) => {
+  const { args } = configOf()
+  const options = Object.fromEntries(args.flatMap((arg, i) => (i % 2 === 0 ? [[arg, args[i + 1]]] : [])))
+  t.match(options, { '--pool': 'p', '--slots': '4', '--isolation': 'auto', '--network': 'none', '--listen': /^tcp:0\.0\.0\.0:\d+$/ })
+})
+
+t.test('the ceiling of memory grows with the slots, the reservation does not', async (t) => {
+  const at = (slots: number) => configOf({ slots }).memory_hard_limit as number
+  t.ok(at(10) - at(1) >= 9 * 512)
+  t.equal(
+    specOf({ slots: 10 }).TaskGroups[0]?.Tasks[0]?.Resources.MemoryMB,
+    specOf({ slots: 1 }).TaskGroups[0]?.Tasks[0]?.Resources.MemoryMB,
+  )
+})
