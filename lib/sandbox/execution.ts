@@ -1,23 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { closeSync } from 'node:fs'
-import type { Socket } from 'node:net'
-import type { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest, ExecutionEnd } from '../wire/execution.ts'
-import { drainPipe } from './drain.ts'
-import { entryProgram, readReport } from './entry.ts'
-import { executionVariable, slotEnvironment } from './environment.ts'
-import type { Fifos } from './fifos.ts'
-import type { Jail } from './jail/jail.ts'
 import { OutputLog } from './output-log.ts'
-import { terminateExecution } from './terminate.ts'
-import { toolPath } from './tool-path.ts'
-
-/** How much later than its commands a jail may be seen to end. */
-const jailEndMs = 100
 
 /** How an execution ended, or the failure of ours that kept it from being run. */
 export type Outcome = { end: ExecutionEnd } | { error: SlotpoolError }
@@ -26,28 +10,19 @@ export type Outcome = { end: ExecutionEnd } | { error: SlotpoolError }
  * One command in a slot, from its start to its outcome. Emits `progress` whenever there is more to read: output or the outcome.
  * It goes on without readers; only its end, its timeout or a cancel ends it.
  */
-export class Execution extends EventEmitter<{ progress: [] }> {
+export abstract class Execution extends EventEmitter<{ progress: [] }> {
   readonly id: string
   readonly request: CheckedExecutionRequest
   readonly stdout = new OutputLog()
   readonly stderr = new OutputLog()
-  readonly #jail: Jail
   #outcome: Outcome | undefined
-  #child: ChildProcess | undefined
-  #pipes: Socket[] = []
-  #ending: Promise<void> | undefined
-  #exited = false
-  #timedOut = false
-  #cancelled = false
-  #abandoned = false
 
-  constructor(id: string, request: CheckedExecutionRequest, jail: Jail) {
+  constructor(id: string, request: CheckedExecutionRequest) {
     super()
     // One listener for each reader that is attached.
     this.setMaxListeners(0)
     this.id = id
     this.request = request
-    this.#jail = jail
   }
 
   /** Undefined while it runs. */
@@ -55,147 +30,32 @@ export class Execution extends EventEmitter<{ progress: [] }> {
     return this.#outcome
   }
 
-  /** Runs the command. Never throws: what goes wrong is the outcome. */
-  async run(fifos: Fifos): Promise<Outcome> {
-    let outcome: Outcome
+  /** Runs the command, once. Never throws: what goes wrong is the outcome. */
+  async run(): Promise<void> {
     try {
-      outcome = await this.#run(fifos)
+      this.#outcome = await this.perform()
     } catch (error) {
-      outcome = { error: SlotpoolError.from(error) }
+      this.#outcome = { error: SlotpoolError.from(error) }
     }
-    this.#outcome = outcome
     this.emit('progress')
-    return outcome
   }
 
   /** Ends it and all that it started. Resolves when nothing of it is left and the outcome stands. */
   async cancel(): Promise<void> {
     if (this.#outcome) return
-    if (!this.#exited) {
-      this.#cancelled = true
-      if (this.#child) await this.#terminate()
-    }
+    await this.interrupt()
     while (!this.#outcome) await once(this, 'progress')
   }
 
   /** Takes note that a reader has read on, so a source that waited may go on. */
-  readOn(): void {
-    const [stdout, stderr] = this.#pipes
-    if (this.#exited) return
-    if (stdout?.isPaused() && !this.stdout.full) stdout.resume()
-    if (stderr?.isPaused() && !this.stderr.full) stderr.resume()
-  }
+  abstract readOn(): void
 
   /** Its lease ends, and with it the jail: what still runs counts as cancelled, and nothing that is written later is taken in. */
-  abandon(): void {
-    if (!this.#exited) this.#cancelled = true
-    this.#abandoned = true
-    if (this.#outcome) this.#discardTheRest()
-  }
+  abstract abandon(): void
 
-  async #run(fifos: Fifos): Promise<Outcome> {
-    const child = await this.#spawn(fifos)
-    const startedAt = performance.now()
-    const timer = setTimeout(() => {
-      this.#timedOut = true
-      this.#terminate().catch(() => {})
-    }, this.request.timeoutMs)
-    try {
-      const report = text(child.stdio[3] as Readable)
-      const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-      this.#exited = true
-      const durationMs = performance.now() - startedAt
-      clearTimeout(timer)
-      await this.#ending
-      await Promise.all(this.#pipes.map(drainPipe))
-      if (signal === 'SIGKILL' && !this.#timedOut && !this.#cancelled) await this.#blameJail()
-      if (!this.#timedOut && !this.#cancelled && readReport(await report) !== 'started') throw this.#notStarted(await report)
-      const forced = this.#timedOut || this.#cancelled
-      return {
-        end: {
-          executionId: this.id,
-          exitCode: forced ? null : exitCode,
-          signal: forced ? 'SIGKILL' : signal,
-          timedOut: this.#timedOut,
-          cancelled: this.#cancelled && !this.#timedOut,
-          durationMs,
-          stdoutBytes: this.stdout.bytes,
-          stderrBytes: this.stderr.bytes,
-        },
-      }
-    } finally {
-      clearTimeout(timer)
-      this.#discardTheRest()
-    }
-  }
+  /** Does the work. */
+  protected abstract perform(): Promise<Outcome>
 
-  async #spawn(fifos: Fifos): Promise<ChildProcess> {
-    const { request } = this
-    const outputs = [await fifos.open()]
-    try {
-      if (!request.mergeStderr) outputs.push(await fifos.open())
-      const [out, err = out] = outputs as [(typeof outputs)[0], (typeof outputs)[0]?]
-      const env = slotEnvironment(this.#jail.view, request.env ?? {}, this.id)
-      const { file, args } = this.#jail.enter(env, entryProgram(request.cwd ?? this.#jail.view.workspace, request.command))
-      if (this.#cancelled) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
-      const child = spawn(file, args, {
-        stdio: ['ignore', out.writeFd, err.writeFd, 'pipe'],
-        env: { PATH: toolPath },
-        // A session of its own: no terminal to ask questions on, and a mark to end it by.
-        detached: true,
-      })
-      this.#child = child
-      await once(child, 'spawn')
-    } catch (error) {
-      for (const { reader } of outputs) reader.destroy()
-      throw error
-    } finally {
-      for (const { writeFd } of outputs) closeSync(writeFd)
-    }
-    this.#pipes = outputs.map(({ reader }) => reader)
-    this.#listen(this.#pipes[0], this.stdout)
-    this.#listen(this.#pipes[1], this.stderr)
-    return this.#child as ChildProcess
-  }
-
-  #listen(pipe: Socket | undefined, log: OutputLog): void {
-    pipe?.on('data', (chunk: Buffer) => {
-      // After the outcome stands, a background child may still write. It must not be hurt by that, but nobody reads it.
-      if (this.#outcome) return
-      log.append(chunk)
-      if (log.full && !this.#exited) pipe.pause()
-      this.emit('progress')
-    })
-    pipe?.on('error', () => pipe.destroy())
-  }
-
-  #discardTheRest(): void {
-    for (const pipe of this.#pipes) this.#abandoned ? pipe.destroy() : pipe.unref().resume()
-  }
-
-  #terminate(): Promise<void> {
-    this.#ending ??= terminateExecution({
-      candidates: () => this.#jail.processes(),
-      leader: this.#child?.pid as number,
-      environmentEntry: `${executionVariable}=${this.id}`,
-    })
-    return this.#ending
-  }
-
-  /** A jail that ends takes its commands with it, and the kernel reports theirs first. That is no doing of theirs. */
-  async #blameJail(): Promise<void> {
-    const over = await Promise.race([this.#jail.ended.then(() => true), delay(jailEndMs, false)])
-    if (over) throw new SlotpoolError('JAIL_FAILED', 'the jail of this slot ended while the command ran', { retryable: false })
-  }
-
-  #notStarted(report: string): SlotpoolError {
-    const said = this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
-    if (readReport(report) === 'no-cwd') {
-      const { cwd } = this.request
-      return new SlotpoolError('CWD_NOT_FOUND', `got cwd ${cwd}, expected a folder that the slot's user may enter (${said})`, {
-        details: { cwd },
-      })
-    }
-    return new SlotpoolError('JAIL_FAILED', `the command could not be started in its slot: ${said || 'its jail has ended'}`)
-  }
+  /** Makes the work end soon, as cancelled. */
+  protected abstract interrupt(): Promise<void>
 }

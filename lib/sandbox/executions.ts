@@ -1,9 +1,9 @@
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
-import { Execution } from './execution.ts'
-import type { Fifos } from './fifos.ts'
+import type { Execution } from './execution.ts'
 import type { HeldLease } from './held-lease.ts'
 import type { LeaseTable } from './lease-table.ts'
+import type { SlotRuntime } from './slot-runtime.ts'
 
 /** Output of finished executions kept for readers that come back: the oldest goes first. */
 const maxHeldBytes = 16 * 1024 * 1024
@@ -12,14 +12,14 @@ const maxFinished = 10_000
 /** Starts executions, each id once, and keeps their results while the lease lives, within bounds. */
 export class Executions {
   readonly #leases: LeaseTable
-  readonly #fifos: Fifos
+  readonly #runtime: SlotRuntime
   /** Finished ones, oldest first. */
   readonly #finished = new Map<Execution, HeldLease>()
   #heldBytes = 0
 
-  constructor(leases: LeaseTable, fifos: Fifos) {
+  constructor(leases: LeaseTable, runtime: SlotRuntime) {
     this.#leases = leases
-    this.#fifos = fifos
+    this.#runtime = runtime
   }
 
   /**
@@ -35,9 +35,9 @@ export class Executions {
         details: { executionId: id },
       })
     }
-    const execution = new Execution(id, request, held.slot.jail)
+    const execution = this.#runtime.execution(id, request, held.slot.jail)
     held.executions.set(id, execution)
-    void this.#leases.use(held, () => execution.run(this.#fifos)).then(() => this.#keep(execution, held))
+    void this.#leases.use(held, () => execution.run()).then(() => this.#keep(execution, held))
     return execution
   }
 

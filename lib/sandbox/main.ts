@@ -1,9 +1,13 @@
 import { closeSync, writeSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import { listenAddress, parseArguments } from './arguments.ts'
+import { chooseIsolation } from './jail/choose.ts'
+import { JailRuntime } from './jail-runtime.ts'
 import { SandboxServer } from './server.ts'
+import { wipeSlotFolders } from './slot-folders.ts'
 
 /** Whoever starts the server may pass a descriptor on which it says that it serves, or why it cannot. */
 const readyFd = process.env.SLOTPOOL_READY_FD === undefined ? undefined : Number(process.env.SLOTPOOL_READY_FD)
@@ -24,14 +28,23 @@ function tellStarter(message: object): void {
 async function main(): Promise<void> {
   const args = parseArguments(process.argv.slice(2))
   const token = (await readFile(args['token-file'], 'utf8')).trim()
+  const slotsFolder = join(args['state-dir'], 'slots')
+  // What a server that was killed left behind: its jails ended with it.
+  await wipeSlotFolders(slotsFolder)
+  // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
+  await mkdir(slotsFolder, { recursive: true, mode: 0o711 })
   const server = await SandboxServer.start({
     pool: args.pool,
     slots: args.slots,
-    isolation: args.isolation,
-    network: args.network,
     token,
-    stateDir: args['state-dir'],
-    uidBase: args['uid-base'],
+    slotsFolder,
+    isolation: await chooseIsolation({
+      isolation: args.isolation,
+      network: args.network,
+      uidBase: args['uid-base'],
+      folder: slotsFolder,
+    }),
+    runtime: new JailRuntime(join(args['state-dir'], 'pipes')),
     ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),
     onIdle: () => void stop('nobody used this pool'),
     log,

@@ -8,9 +8,9 @@ import { framesMediaType } from '../wire/protocol.ts'
 import type { Execution } from './execution.ts'
 import { streamExecution } from './execution-stream.ts'
 import type { Executions } from './executions.ts'
-import { readFile, writeFile } from './files.ts'
 import type { HeldLease } from './held-lease.ts'
 import type { LeaseTable } from './lease-table.ts'
+import type { SlotRuntime } from './slot-runtime.ts'
 import type { Slots } from './slots.ts'
 
 /** What the routes work on. */
@@ -19,6 +19,7 @@ export interface RouteContext {
   slots: Slots
   leases: LeaseTable
   executions: Executions
+  runtime: SlotRuntime
   status: () => object
 }
 
@@ -30,7 +31,7 @@ const fileQuery = z.strictObject({ path: z.string() })
 
 /** The routes that need the token; `lib/wire/protocol.ts` names their paths. */
 export function addRoutes(app: FastifyInstance, context: RouteContext): void {
-  const { bootId, slots, leases, executions } = context
+  const { bootId, slots, leases, executions, runtime } = context
   const held = (request: FastifyRequest): HeldLease => leases.get(checked(leaseParams, request.params).leaseId)
 
   app.get('/v1/status', async () => context.status())
@@ -82,7 +83,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   app.get('/v1/leases/:leaseId/files', async (request, reply) => {
     const lease = settled(held(request))
     const { path } = checked(fileQuery, request.query)
-    const content = await leases.use(lease, () => readFile(lease.slot.jail, path, goneSignal(reply)))
+    const content = await leases.use(lease, () => runtime.readFile(lease.slot.jail, path, goneSignal(reply)))
     return reply.type('application/octet-stream').send(content)
   })
 
@@ -91,7 +92,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const { path } = checked(fileQuery, request.query)
     const bytes = Number(request.headers['content-length'])
     if (!Number.isSafeInteger(bytes)) throw new SlotpoolError('REQUEST_INVALID', 'got no content-length, expected the size of the file')
-    await leases.use(lease, () => writeFile(lease.slot.jail, path, request.raw, bytes, goneSignal(reply)))
+    await leases.use(lease, () => runtime.writeFile(lease.slot.jail, path, request.raw, bytes, goneSignal(reply)))
     return reply.status(204).send()
   })
 }

@@ -1,32 +1,29 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import type { IsolationChoice, NetworkChoice } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import { bootHeader, maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
 import type { Health, ServerStatus } from '../wire/status.ts'
 import { Authentication } from './authentication.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Executions } from './executions.ts'
-import { Fifos } from './fifos.ts'
-import { type ChosenIsolation, chooseIsolation } from './jail/choose.ts'
+import type { ChosenIsolation } from './jail/choose.ts'
 import { LeaseTable } from './lease-table.ts'
 import { addRoutes } from './routes.ts'
+import type { SlotRuntime } from './slot-runtime.ts'
 import { Slots } from './slots.ts'
 import { serverVersion } from './version.ts'
 
 export interface SandboxServerOptions {
   pool: string
   slots: number
-  isolation: IsolationChoice
-  network: NetworkChoice
   token: string
-  /** A folder of this server's own. What it makes in there is gone when it closes. */
-  stateDir: string
-  /** The uid and gid of slot 0 where each slot gets its own. */
-  uidBase: number
+  /** An existing folder in which the slots' folders are made, one for each lease. */
+  slotsFolder: string
+  /** The isolation in force: `chooseIsolation` finds the strongest. */
+  isolation: ChosenIsolation
+  /** What happens inside of the slots. */
+  runtime: SlotRuntime
   /** Calls `onIdle` after so long without a lease and without a request. Default: never. */
   idleExitMs?: number
   onIdle?: () => void
@@ -39,54 +36,52 @@ export class SandboxServer {
   /** New at every start: leases of another boot are lost, and this tells them apart. */
   readonly bootId = randomUUID()
   readonly #options: SandboxServerOptions
-  readonly #isolation: ChosenIsolation
-  readonly #fifos: Fifos
   readonly #slots: Slots
   readonly #leases: LeaseTable
   readonly #executions: Executions
   readonly #app: FastifyInstance
   #idleTimer: NodeJS.Timeout | undefined
 
-  /** Chooses the isolation and makes all slots ready. @throws {SlotpoolError} `ISOLATION_UNAVAILABLE`. */
+  /** Makes all slots ready. */
   static async start(options: SandboxServerOptions): Promise<SandboxServer> {
-    const folder = join(options.stateDir, 'slots')
-    await rm(folder, { recursive: true, force: true })
-    // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
-    await mkdir(folder, { recursive: true, mode: 0o711 })
-    const isolation = await chooseIsolation({ ...options, folder })
-    const server = new SandboxServer(options, isolation, folder)
-    await server.#fifos.prepare()
+    const server = new SandboxServer(options)
+    await options.runtime.start()
     await server.#slots.start()
     return server
   }
 
-  private constructor(options: SandboxServerOptions, isolation: ChosenIsolation, folder: string) {
-    const { log, clock = systemClock } = options
+  private constructor(options: SandboxServerOptions) {
+    const { log, clock = systemClock, isolation, runtime } = options
     this.#options = options
-    this.#isolation = isolation
-    this.#fifos = new Fifos(join(options.stateDir, 'pipes'))
-    this.#slots = new Slots({ count: options.slots, kind: isolation.kind, folder, log })
+    this.#slots = new Slots({ count: options.slots, kind: isolation.kind, folder: options.slotsFolder, log })
     this.#leases = new LeaseTable({ slots: this.#slots, clock, log, onEnd: (held) => this.#executions.forget(held) })
-    this.#executions = new Executions(this.#leases, this.#fifos)
+    this.#executions = new Executions(this.#leases, runtime)
     this.#app = this.#makeApp()
   }
 
-  /** Starts to serve. */
-  async listen(at: { path: string } | { host: string; port: number }): Promise<void> {
-    await this.#app.listen(at)
+  /** Starts to serve; resolves with the address. Port 0 takes a free one. */
+  async listen(at: { path: string } | { host: string; port: number }): Promise<string> {
+    const address = await this.#app.listen(at)
     this.#watchIdleness()
+    return address
+  }
+
+  /** Keeps no process alive that has nothing else to do. */
+  unref(): void {
+    this.#app.server.unref()
   }
 
   status(): ServerStatus {
+    const { isolation } = this.#options
     const leased = new Map(this.#leases.all().map((held) => [held.slot.number, held]))
     return {
       protocol: protocolVersion,
       version: serverVersion,
       bootId: this.bootId,
       pool: this.#options.pool,
-      isolation: this.#isolation.kind.level,
-      isolationReason: this.#isolation.reason,
-      network: this.#isolation.kind.network,
+      isolation: isolation.kind.level,
+      isolationReason: isolation.reason,
+      network: isolation.kind.network,
       slots: Array.from({ length: this.#options.slots }, (_, slot) => {
         const held = leased.get(slot)
         const running = held ? [...held.executions.values()].filter((one) => !one.outcome).length : 0
@@ -101,8 +96,7 @@ export class SandboxServer {
     await this.#leases.releaseAll('the sandbox server was shut down')
     await this.#app.close()
     await this.#slots.close()
-    await this.#fifos.close()
-    await rm(join(this.#options.stateDir, 'slots'), { recursive: true, force: true })
+    await this.#options.runtime.close()
   }
 
   #makeApp(): FastifyInstance {
@@ -144,6 +138,7 @@ export class SandboxServer {
       slots: this.#slots,
       leases: this.#leases,
       executions: this.#executions,
+      runtime: this.#options.runtime,
       status: () => this.status(),
     })
     return app

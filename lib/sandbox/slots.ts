@@ -5,7 +5,6 @@ import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import type { SlotState } from '../wire/status.ts'
 import type { Jail, JailKind } from './jail/jail.ts'
-import { makeSlotFolders, wipeSlotFolders } from './slot-folders.ts'
 
 /** A slot made ready for one lease: its number, and the jail and folders that only this lease will ever see. */
 export interface Slot {
@@ -128,7 +127,7 @@ export class Slots {
     this.#states[number] = 'preparing'
     const root = join(this.#folder, `${number}-${this.#generation++}`)
     try {
-      const jail = await this.#kind.make(number, await makeSlotFolders(root, this.#kind.identity(number)))
+      const jail = await this.#kind.make(number, root)
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
       return { number, root, jail }
@@ -142,7 +141,7 @@ export class Slots {
   async #discard(stocked: Stocked): Promise<void> {
     if (this.#states[stocked.number] !== 'preparing') this.#states[stocked.number] = 'wiping'
     if ('jail' in stocked) await stocked.jail.end()
-    await wipeSlotFolders(stocked.root)
+    await this.#kind.wipe(stocked.root)
   }
 
   /** A ready jail that ended by itself, for want of memory perhaps, is replaced before anybody gets it. */

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
 import type { NetworkLevel } from '../../wire/lease.ts'
 import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
+import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
@@ -35,13 +36,14 @@ export class BubblewrapJails implements JailKind {
     this.#uidBase = options.uidBase
   }
 
-  identity(slot: number): SlotIdentity {
+  #identity(slot: number): SlotIdentity {
     if (this.#asRoot) return { uid: this.#uidBase + slot, gid: this.#uidBase + slot }
     return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
   }
 
-  async make(slot: number, folders: SlotFolders): Promise<Jail> {
-    const identity = this.identity(slot)
+  async make(slot: number, root: string): Promise<Jail> {
+    const identity = this.#identity(slot)
+    const folders = await makeSlotFolders(root, identity)
     const accounts = await writeAccountFiles(folders.root, identity, view.home)
     // The arguments go by descriptor: a process list shows those of the command line, inside the jail too.
     const child = spawn('bwrap', ['--args', '0', '--', 'bash', '--norc', '-c', announce], {
@@ -73,6 +75,10 @@ export class BubblewrapJails implements JailKind {
         cause: error,
       })
     }
+  }
+
+  wipe(root: string): Promise<void> {
+    return wipeSlotFolders(root)
   }
 
   #arguments(folders: SlotFolders, accounts: readonly [string, string][]): string[] {

@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { IsolationChoice, NetworkChoice } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { runProgram } from '../run-program.ts'
-import { makeSlotFolders } from '../slot-folders.ts'
 import { BubblewrapJails } from './bubblewrap.ts'
 import type { JailKind } from './jail.ts'
 import { OwnUidJails } from './own-uid.ts'
@@ -57,8 +56,7 @@ export async function chooseIsolation(options: {
 async function tryIsolation(kind: JailKind, folder: string): Promise<string | null> {
   const trial = await mkdtemp(join(folder, 'trial-'))
   try {
-    const folders = await makeSlotFolders(trial, kind.identity(0))
-    const jail = await kind.make(0, folders)
+    const jail = await kind.make(0, trial)
     try {
       const { exitCode, stderr } = await runProgram(jail, ['bash', '-c', 'exit 42'])
       return exitCode === 42 ? null : `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
@@ -68,6 +66,6 @@ async function tryIsolation(kind: JailKind, folder: string): Promise<string | nu
   } catch (error) {
     return error instanceof SlotpoolError ? error.message : String(error)
   } finally {
-    await rm(trial, { recursive: true, force: true })
+    await kind.wipe(trial)
   }
 }

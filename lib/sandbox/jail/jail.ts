@@ -42,8 +42,8 @@ export interface Jail {
 export interface JailKind {
   readonly level: IsolationLevel
   readonly network: NetworkLevel
-  /** Makes the jail of slot number `slot` over `folders`. @throws {SlotpoolError} `JAIL_FAILED`. */
-  make(slot: number, folders: SlotFolders): Promise<Jail>
-  /** Who the processes of slot number `slot` are: the owner of its folders. */
-  identity(slot: number): SlotIdentity
+  /** Makes the jail of slot number `slot`, its folders in the new folder `root`. @throws {SlotpoolError} `JAIL_FAILED`. */
+  make(slot: number, root: string): Promise<Jail>
+  /** Deletes all that `make` made in `root` and that the slot's commands left there. The jail has ended. */
+  wipe(root: string): Promise<void>
 }

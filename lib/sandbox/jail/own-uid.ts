@@ -1,4 +1,5 @@
 import { allProcesses, processUid } from '../processes.ts'
+import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
@@ -17,12 +18,17 @@ export class OwnUidJails implements JailKind {
     this.#uidBase = options.uidBase
   }
 
-  identity(slot: number): SlotIdentity {
+  #identity(slot: number): SlotIdentity {
     return { uid: this.#uidBase + slot, gid: this.#uidBase + slot }
   }
 
-  async make(slot: number, folders: SlotFolders): Promise<Jail> {
-    return new OwnUidJail(this.identity(slot), folders)
+  async make(slot: number, root: string): Promise<Jail> {
+    const identity = this.#identity(slot)
+    return new OwnUidJail(identity, await makeSlotFolders(root, identity))
+  }
+
+  wipe(root: string): Promise<void> {
+    return wipeSlotFolders(root)
   }
 }
 

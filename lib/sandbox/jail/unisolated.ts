@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { allProcesses, startedWith } from '../processes.ts'
+import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
@@ -9,12 +10,16 @@ export class UnisolatedJails implements JailKind {
   readonly level = 'none'
   readonly network = 'host'
 
-  identity(): SlotIdentity {
+  #identity(): SlotIdentity {
     return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
   }
 
-  async make(_slot: number, folders: SlotFolders): Promise<Jail> {
-    return new Unisolated(folders)
+  async make(_slot: number, root: string): Promise<Jail> {
+    return new Unisolated(await makeSlotFolders(root, this.#identity()))
+  }
+
+  wipe(root: string): Promise<void> {
+    return wipeSlotFolders(root)
   }
 }
 

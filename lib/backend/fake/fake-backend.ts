@@ -1,0 +1,128 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { pino } from 'pino'
+import { SlotpoolError } from '../../errors.ts'
+import { SandboxServer } from '../../sandbox/server.ts'
+import type { Backend, Container, PoolShape } from '../backend.ts'
+import type { Script } from './scripted-execution.ts'
+import { ScriptedJails, ScriptedRuntime } from './scripted-runtime.ts'
+
+/** How a {@link FakeBackend} behaves. */
+export interface FakeOptions {
+  /** Answers every command. Default: no output, exit code 0. */
+  script?: Script
+  /** Slots of each container. Default: 10. */
+  slots?: number
+}
+
+interface FakeContainer {
+  id: string
+  index: number
+  server: SandboxServer
+  url: string
+  alive: boolean
+}
+
+/**
+ * Containers in this very process, for tests of what uses slotpool: real leases, real time limits, the real protocol over loopback, but a
+ * script instead of a shell. It passes the same suite as the other backends.
+ *
+ *     const backend = new FakeBackend({ script: ({ command }) => ({ stdout: `ran ${command}\n` }) })
+ *     await using pool = await SlotPool.open({ backend })
+ */
+export class FakeBackend implements Backend {
+  readonly name = 'fake'
+  readonly #script: Script
+  readonly #slots: number
+  #token = newToken()
+  #containers: FakeContainer[] = []
+  #failure: SlotpoolError | undefined
+  /** One change of the containers at a time. */
+  #changing: Promise<unknown> = Promise.resolve()
+
+  constructor(options: FakeOptions = {}) {
+    this.#script = options.script ?? (() => ({}))
+    this.#slots = options.slots ?? 10
+  }
+
+  async token(): Promise<string> {
+    return this.#token
+  }
+
+  async list(): Promise<Container[]> {
+    return this.#containers.map(({ id, index, url, alive }) => {
+      const base = { id, index, node: 'fake' }
+      return alive ? { ...base, state: 'ready', endpoint: { url } } : { ...base, state: 'dead', reason: 'it was killed by the test' }
+    })
+  }
+
+  async shape(): Promise<PoolShape | null> {
+    if (!this.#containers.some((one) => one.alive)) return null
+    return { image: null, slots: this.#slots, isolation: 'none', network: 'none' }
+  }
+
+  grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    return this.#change(async () => {
+      if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'growing was given up', { cause: signal.reason })
+      const failure = this.#failure
+      this.#failure = undefined
+      if (failure) throw failure
+      this.#containers = this.#containers.filter((one) => one.alive)
+      for (let index = 0; this.#containers.length < count; index++) {
+        if (!this.#containers.some((one) => one.index === index)) this.#containers.push(await this.#start(index))
+      }
+      this.#containers.sort((a, b) => a.index - b.index)
+      return this.list()
+    })
+  }
+
+  destroy(): Promise<void> {
+    return this.#change(async () => {
+      await Promise.all(this.#containers.filter((one) => one.alive).map((one) => one.server.close()))
+      this.#containers = []
+      this.#token = newToken()
+    })
+  }
+
+  async close(): Promise<void> {}
+
+  /** Lets a container die as on an outage: its leases are lost, its connections break. */
+  kill(id: string): Promise<void> {
+    return this.#change(async () => {
+      const container = this.#containers.find((one) => one.id === id)
+      if (!container?.alive) return
+      container.alive = false
+      await container.server.close()
+    })
+  }
+
+  /** Makes the next `grow` fail with this error. */
+  failNextGrow(error: SlotpoolError): void {
+    this.#failure = error
+  }
+
+  async #start(index: number): Promise<FakeContainer> {
+    const server = await SandboxServer.start({
+      pool: 'fake',
+      slots: this.#slots,
+      token: this.#token,
+      slotsFolder: '/',
+      isolation: { kind: new ScriptedJails(), reason: 'commands are answered by a script' },
+      runtime: new ScriptedRuntime(this.#script),
+      log: pino({ enabled: false }),
+    })
+    const url = await server.listen({ host: '127.0.0.1', port: 0 })
+    // A test that forgets to take its pool down ends all the same.
+    server.unref()
+    return { id: randomUUID(), index, server, url, alive: true }
+  }
+
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const changed = this.#changing.then(work)
+    this.#changing = changed.catch(() => {})
+    return changed
+  }
+}
+
+function newToken(): string {
+  return randomBytes(32).toString('base64url')
+}

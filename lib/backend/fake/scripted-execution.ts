@@ -1,0 +1,107 @@
+import { Execution, type Outcome } from '../../sandbox/execution.ts'
+import type { CheckedExecutionRequest } from '../../wire/execution.ts'
+
+/** What a script is told of a command. */
+export interface ScriptedCommand {
+  command: string
+  /** Where it would start; the workspace unless the caller said otherwise. */
+  cwd: string
+  /** What the caller added to the environment. */
+  env: Readonly<Record<string, string>>
+  /** The files of the slot by absolute path, to read and to change. */
+  files: Map<string, Buffer>
+  /** Aborted when the command times out, is cancelled, or its lease ends. */
+  signal: AbortSignal
+  /** Writes output as the command would, before it ends. */
+  stdout(chunk: string | Buffer): void
+  stderr(chunk: string | Buffer): void
+}
+
+/** How a scripted command ends. */
+export interface ScriptedResult {
+  /** Written before the end. */
+  stdout?: string | Buffer
+  stderr?: string | Buffer
+  /** 0 to 255. Default: 0. */
+  exitCode?: number
+  /** Ended by this signal instead. */
+  signal?: NodeJS.Signals
+}
+
+/** Plays the part of bash. An error that it throws is a failure of slotpool, not of the command. */
+export type Script = (command: ScriptedCommand) => ScriptedResult | Promise<ScriptedResult>
+
+/** A command that a script answers: the rules of time, cancelling and output are those of a real one. */
+export class ScriptedExecution extends Execution {
+  readonly #script: Script
+  readonly #files: Map<string, Buffer>
+  readonly #workspace: string
+  readonly #ending = new AbortController()
+  #timedOut = false
+
+  constructor(id: string, request: CheckedExecutionRequest, options: { script: Script; files: Map<string, Buffer>; workspace: string }) {
+    super(id, request)
+    this.#script = options.script
+    this.#files = options.files
+    this.#workspace = options.workspace
+  }
+
+  /** A script does not wait for readers: what it writes is held. */
+  readOn(): void {}
+
+  abandon(): void {
+    this.#ending.abort()
+  }
+
+  protected async interrupt(): Promise<void> {
+    this.#ending.abort()
+  }
+
+  protected async perform(): Promise<Outcome> {
+    const startedAt = performance.now()
+    const timer = setTimeout(() => {
+      this.#timedOut = true
+      this.#ending.abort()
+    }, this.request.timeoutMs)
+    const ended = new Promise<undefined>((resolve) =>
+      this.#ending.signal.addEventListener('abort', () => resolve(undefined), { once: true }),
+    )
+    try {
+      const result = await Promise.race([this.#play(), ended])
+      if (result?.stdout) this.#write('stdout', result.stdout)
+      if (result?.stderr) this.#write('stderr', result.stderr)
+      return {
+        end: {
+          executionId: this.id,
+          exitCode: result && !result.signal ? (result.exitCode ?? 0) : null,
+          signal: result ? (result.signal ?? null) : 'SIGKILL',
+          timedOut: !result && this.#timedOut,
+          cancelled: !result && !this.#timedOut,
+          durationMs: performance.now() - startedAt,
+          stdoutBytes: this.stdout.bytes,
+          stderrBytes: this.stderr.bytes,
+        },
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #play(): Promise<ScriptedResult> {
+    return this.#script({
+      command: this.request.command,
+      cwd: this.request.cwd ?? this.#workspace,
+      env: this.request.env ?? {},
+      files: this.#files,
+      signal: this.#ending.signal,
+      stdout: (chunk) => this.#write('stdout', chunk),
+      stderr: (chunk) => this.#write('stderr', chunk),
+    })
+  }
+
+  #write(stream: 'stdout' | 'stderr', chunk: string | Buffer): void {
+    if (this.outcome) return
+    this[stream === 'stderr' && this.request.mergeStderr ? 'stdout' : stream].append(Buffer.from(chunk))
+    this.emit('progress')
+  }
+}
