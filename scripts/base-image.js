@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util'
 import Docker from 'dockerode'
 
 /** Part of the key: goes up when the recipe below changes in a way that the rest of the key does not show. */
-const recipe = 1
+const recipe = 2
 /** What a Node binary needs beside Debian's minimum, and what fetching anything by https needs. */
 const packages = ['ca-certificates', 'libatomic1', 'libstdc++6']
 const keyLabel = 'slotpool.base.key'
@@ -33,6 +33,7 @@ const docker = new Docker()
 if ((await labelsOf(tag))?.[keyLabel] === key) {
   process.stderr.write(`${tag} is up to date\n`)
 } else {
+  if (process.getuid() !== 0) throw new Error('got an ordinary user, expected root: mmdebstrap makes device files and owners of files')
   const folder = mkdtempSync(join(tmpdir(), 'slotpool-base-'))
   try {
     const tar = join(folder, 'root.tar')
@@ -84,6 +85,9 @@ async function labelsOf(name) {
 
 function bootstrap(tar) {
   const args = ['--variant=minbase', `--include=${packages.join(',')}`]
+  // As the slim images have it: no translations of package lists, no manuals.
+  args.push('--aptopt=Acquire::Languages "none"', '--dpkgopt=path-exclude=/usr/share/man/*', '--dpkgopt=path-exclude=/usr/share/locale/*')
+  args.push('--dpkgopt=path-exclude=/usr/share/doc/*', '--dpkgopt=path-include=/usr/share/doc/*/copyright')
   args.push(...aptOptions.map((line) => `--aptopt=${line}`))
   args.push('--customize-hook=install -m 0755 "$SLOTPOOL_NODE" "$1/usr/local/bin/node"')
   // A node that is split over shared libraries of its distribution fails here, and not in the first container.

@@ -94,8 +94,7 @@ async function answers() {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const verb = process.argv[2]
+async function main(verb) {
   if (verb === 'start') {
     const { started } = await startDockerd()
     process.stderr.write(started ? `dockerd answers; its log is ${logFile}\n` : 'a Docker engine answers already\n')
@@ -104,4 +103,11 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     process.stderr.write('usage: node scripts/dockerd.js start|stop\n')
     process.exitCode = 2
   }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  main(process.argv[2]).catch((error) => {
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+  })
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, open, readFile, unlink } from 'node:fs/promises'
+import { link, open, readFile, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SlotpoolError } from '../errors.ts'
 
@@ -28,6 +28,11 @@ export async function readOrMakeToken(folder: string): Promise<string> {
       details: { path },
     })
   }
+}
+
+/** Removes the token; that there is none is fine. */
+export async function removeToken(folder: string): Promise<void> {
+  await rm(tokenPath(folder), { force: true })
 }
 
 async function readToken(path: string): Promise<string | undefined> {

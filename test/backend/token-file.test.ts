@@ -1,6 +1,6 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { readOrMakeToken, tokenPath } from '../../lib/backend/token-file.ts'
+import { readOrMakeToken, removeToken, tokenPath } from '../../lib/backend/token-file.ts'
 
 t.test('all who ask at the same time get the same token, and nothing else is left in the folder', async (t) => {
   const folder = t.testdir({})
@@ -10,6 +10,15 @@ t.test('all who ask at the same time get the same token, and nothing else is lef
   t.same(readdirSync(folder), ['token'])
   t.equal(statSync(tokenPath(folder)).mode & 0o777, 0o600)
   t.equal(await readOrMakeToken(folder), tokens[0], 'and later the same')
+})
+
+t.test('a token that is removed is gone, and the next one is another', async (t) => {
+  const folder = t.testdir({})
+  const first = await readOrMakeToken(folder)
+  await removeToken(folder)
+  t.same(readdirSync(folder), [])
+  t.not(await readOrMakeToken(folder), first)
+  await removeToken(t.testdir({}))
 })
 
 t.test('a file that holds no token is refused, not replaced', async (t) => {

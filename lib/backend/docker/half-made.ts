@@ -2,7 +2,7 @@ import type { DockerEngine } from './engine.ts'
 import type { PoolContainer } from './pool-containers.ts'
 
 /** From creating a container to starting it takes a fraction of a second; whoever made one that waits for so long has died. */
-export const halfMadeAfterMs = 30_000
+export const halfMadeAfterMs = 15_000
 
 /** The containers that nobody will start any more. Told by the engine's own clock, which wrote when they were created. */
 export async function findHalfMade(engine: DockerEngine, containers: readonly PoolContainer[]): Promise<PoolContainer[]> {
