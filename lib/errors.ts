@@ -56,7 +56,7 @@ export const errorTable = {
     status: 502,
     exitCode: 125,
     retryable: false,
-    advice: 'Look in a new slot at what the command was to change outside, and decide whether to run it again.',
+    advice: 'Check what the command has changed before deciding to run it again.',
   },
   FILE_NOT_FOUND: { status: 404, exitCode: 125, retryable: false, advice: 'Check the path; a relative one starts at the workspace.' },
   FILE_FAILED: {
