@@ -39,9 +39,11 @@ export function badStatus(label: RequestLabel, status: number, body: string, loc
   const details = { address: label.address, method: label.method, path: label.path, status }
   const words = nomadWords(body)
   if (status === 403) {
-    return new SlotpoolError('NOMAD_FORBIDDEN', `Nomad at ${label.address} refused to ${label.purpose}: ${words || 'Permission denied'}`, {
-      details: { ...details, expected: 'a NOMAD_TOKEN whose policy allows it' },
-    })
+    return new SlotpoolError(
+      'NOMAD_FORBIDDEN',
+      `Nomad at ${label.address} refused to ${label.purpose}: ${words || 'Permission denied'}; expected a NOMAD_TOKEN whose policy allows it`,
+      { details },
+    )
   }
   if (status === 409 || words.includes(enforceIndexWords)) {
     return new SlotpoolError('NOMAD_CONFLICT', `somebody else was first to ${label.purpose}${words ? `: ${words}` : ''}`, { details })

@@ -13,13 +13,17 @@ import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
 
 const skip = (await nomadSkip()) || (await dockerSkip())
 
+// The whole file; starting agents, images and containers takes its time on a busy machine.
+t.setTimeout(300_000)
+
 const backendOf = (nomad: NomadConnection) => new NomadBackend(loadConfig({ env: 'nomad', pool: 'access', nomad }, {}))
 
 t.test('no agent', async (t) => {
   const address = await deadAddress()
   const backend = backendOf({ address })
   t.teardown(() => backend.close())
-  for (const call of [() => backend.grow(1), () => backend.list(), () => backend.token(), () => backend.shape()]) {
+  const calls: (() => Promise<unknown>)[] = [() => backend.grow(1), () => backend.list(), () => backend.token(), () => backend.shape()]
+  for (const call of calls) {
     await t.rejects(call(), { code: 'NOMAD_UNAVAILABLE', retryable: true, details: { address } })
   }
   t.equal(await nomadAnswers({ address }), false)
@@ -31,7 +35,14 @@ t.test('an agent with ACLs', { skip }, async (t) => {
   await t.test('without a token everything is NOMAD_FORBIDDEN, in Nomad’s words', async (t) => {
     const backend = backendOf({ address })
     t.teardown(() => backend.close())
-    for (const call of [() => backend.grow(1), () => backend.list(), () => backend.token(), () => backend.shape(), () => backend.destroy()]) {
+    const calls: (() => Promise<unknown>)[] = [
+      () => backend.grow(1),
+      () => backend.list(),
+      () => backend.token(),
+      () => backend.shape(),
+      () => backend.destroy(),
+    ]
+    for (const call of calls) {
       await t.rejects(call(), { code: 'NOMAD_FORBIDDEN', retryable: false, message: /Permission denied/ })
     }
   })
@@ -42,7 +53,7 @@ t.test('an agent with ACLs', { skip }, async (t) => {
     t.teardown(() => backend.close())
     const error: unknown = await backend.grow(1).catch((thrown: unknown) => thrown)
     t.type(error, SlotpoolError)
-    t.match(error, { code: 'NOMAD_FORBIDDEN', message: /ACL token not found/ })
+    t.match(error, { code: 'NOMAD_FORBIDDEN', message: /Permission denied|token not found/ })
     t.notMatch(inspect(error, { depth: 20, showHidden: true }), token)
   })
 

@@ -1,0 +1,96 @@
+import { inspect } from 'node:util'
+import Docker from 'dockerode'
+import t from 'tap'
+import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
+import { hasEnded } from '../../../lib/nomad/allocations.ts'
+import { readJob } from '../../../lib/nomad/jobs.ts'
+import { builtImage } from '../../fixtures/built-image.ts'
+import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { containersOf } from '../../fixtures/nomad-leftovers.ts'
+import { nomadPool } from '../../fixtures/nomad-pool.ts'
+import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
+
+const skip = (await nomadSkip()) || (await dockerSkip())
+
+// The whole file; starting agents, images and containers takes its time on a busy machine.
+t.setTimeout(300_000)
+
+t.test('a pool on a real Nomad', { skip }, async (t) => {
+  const image = await builtImage(t)
+  const agent = await nomadAgent(t)
+
+  await t.test('grows, is found again by another manager, and leaves nothing', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    const backend = pool.backend()
+    t.strictSame(await backend.list(), [])
+    t.equal(await backend.shape(), null)
+
+    const containers = await backend.grow(2)
+    t.match(containers, [
+      { index: 0, state: 'ready', node: String, endpoint: { url: /^http:\/\/127\.0\.0\.1:\d+$/ } },
+      { index: 1, state: 'ready' },
+    ])
+    t.equal(new Set(containers.map((one) => one.id)).size, 2)
+    t.strictSame(await backend.shape(), { image, slots: 2, isolation: 'auto', network: 'outbound' })
+
+    const other = pool.backend()
+    t.strictSame(await other.list(), containers)
+    t.strictSame(await other.grow(2), containers)
+    t.strictSame(await other.grow(1), containers, 'a smaller count lowers nothing')
+    t.equal(await pool.count(), 2)
+
+    const token = await other.token()
+    t.equal(token, await backend.token())
+    for (const { endpoint } of containers) {
+      const client = new SandboxClient(endpoint ?? { url: '' }, token)
+      t.teardown(() => client.close())
+      t.match(await client.status(), { pool: pool.jobId.replace('slotpool-', ''), isolation: 'jail', slots: [{}, {}] })
+    }
+    t.notMatch(inspect(await readJob(agent.client, pool.jobId), { depth: 20 }), token, 'the job does not hold the token')
+    for (const id of await containersOf(containers[0]?.id ?? '')) {
+      t.notMatch(inspect(await new Docker().getContainer(id).inspect(), { depth: 20 }), token, 'nor does the container')
+    }
+
+    await other.destroy()
+    t.strictSame(await pool.left(), [])
+    t.strictSame(await backend.list(), [])
+    await other.destroy()
+  })
+
+  await t.test('managers that grow at once make no more than the largest count', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    const grown = await Promise.all([pool.backend().grow(2), pool.backend().grow(3), pool.backend().grow(1), pool.backend().grow(3)])
+    t.strictSame(
+      grown.map((one, i) => one.filter((container) => container.state === 'ready').length >= ([2, 3, 1, 3][i] ?? 0)),
+      [true, true, true, true],
+    )
+    t.equal(await pool.count(), 3)
+    t.equal((await pool.running()).length, 3)
+    t.equal(new Set(await Promise.all([1, 2, 3].map(() => pool.backend().token()))).size, 1)
+  })
+
+  await t.test('a container that died is dead, is not replaced unasked, and is replaced by growing', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    const backend = pool.backend()
+    const [first, second] = await backend.grow(2)
+    for (let round = 0; round < 2; round++) {
+      const victim = (await backend.list()).find((one) => one.index === 1)
+      const [container = ''] = await containersOf(victim?.id ?? '')
+      await new Docker().getContainer(container).kill()
+      await pool.until((all) => all.some((one) => one.ID === victim?.id && hasEnded(one)))
+      t.match((await backend.list())[1], { id: victim?.id, state: 'dead', reason: /137/ })
+      t.equal((await pool.running()).length, 1)
+
+      const after = await backend.grow(2)
+      t.match(after, [
+        { id: first?.id, state: 'ready' },
+        { index: 1, state: 'ready' },
+      ])
+      t.not(after[1]?.id, victim?.id)
+      t.not(after[1]?.id, second?.id)
+      t.equal(await pool.count(), 2)
+    }
+    await backend.destroy()
+    t.strictSame(await pool.left(), [])
+  })
+})

@@ -1,0 +1,83 @@
+import t from 'tap'
+import type { NomadPool } from '../../../lib/backend/nomad/nomad-pool.ts'
+import { undoGrowth } from '../../../lib/backend/nomad/undo-growth.ts'
+import { VariableToken } from '../../../lib/backend/nomad/variable-token.ts'
+import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
+import { SlotpoolError } from '../../../lib/errors.ts'
+import { readJob, setJobCount } from '../../../lib/nomad/jobs.ts'
+import { builtImage } from '../../fixtures/built-image.ts'
+import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { nomadPool } from '../../fixtures/nomad-pool.ts'
+import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
+
+const skip = (await nomadSkip()) || (await dockerSkip())
+
+// The whole file; starting agents, images and containers takes its time on a busy machine.
+t.setTimeout(300_000)
+
+t.test('a growth that is taken back', { skip }, async (t) => {
+  const image = await builtImage(t)
+  const agent = await nomadAgent(t)
+  const test = nomadPool(t, agent, { image })
+  const backend = test.backend()
+  const containers = await backend.grow(3)
+  const [first, second] = containers
+  const name = test.jobId.replace('slotpool-', '')
+  const pool: NomadPool = {
+    client: agent.client,
+    jobId: test.jobId,
+    job: { pool: name, image, slots: 2, isolation: 'auto', network: 'outbound', version: '0' },
+    config: { pool: name, image },
+    token: new VariableToken(agent.client, name),
+    answered: new Set(containers.map((one) => one.id)),
+  }
+  const index = async () => (await readJob(agent.client, test.jobId))?.JobModifyIndex ?? 0
+  const why = new SlotpoolError('CANCELLED', 'enough')
+  const ranBefore = new Set([first?.id ?? ''])
+
+  await t.test('leaves the count to whoever changed it since', async (t) => {
+    await t.rejects(undoGrowth(pool, { ranBefore, changedTo: (await index()) - 1 }, why), why)
+    t.equal(await test.count(), 3)
+  })
+
+  await t.test('changes nothing when it changed nothing', async (t) => {
+    await t.rejects(undoGrowth(pool, { ranBefore, changedTo: null }, why), why)
+    t.equal(await test.count(), 3)
+  })
+
+  await t.test('keeps a container that somebody leased a slot of, and what runs below it', async (t) => {
+    const client = new SandboxClient(second?.endpoint ?? { url: '' }, await backend.token())
+    t.teardown(() => client.close())
+    const { lease } = await client.lease({ taskId: 'busy', owner: 'o', ttlMs: 60_000 })
+    await t.rejects(undoGrowth(pool, { ranBefore, changedTo: await index() }, why), why)
+    t.match(await backend.list(), [{ id: first?.id }, { id: second?.id, state: 'ready' }])
+    t.equal(await test.count(), 2)
+    await client.release(lease.leaseId)
+  })
+
+  await t.test('removes what nobody uses', async (t) => {
+    await t.rejects(undoGrowth(pool, { ranBefore, changedTo: await index() }, why), why)
+    t.match(await backend.list(), [{ id: first?.id, state: 'ready' }])
+    t.equal(await test.count(), 1)
+  })
+
+  await t.test('removes the job when nothing ran before', async (t) => {
+    await t.rejects(undoGrowth(pool, { ranBefore: new Set(), changedTo: await index() }, why), why)
+    t.equal(await readJob(agent.client, test.jobId), null)
+    t.equal((await test.running()).length, 0)
+  })
+})
+
+t.test('a manager that waits for a container which another takes back makes it again', { skip }, async (t) => {
+  const image = await builtImage(t)
+  const agent = await nomadAgent(t)
+  const test = nomadPool(t, agent, { image })
+  const growing = test.backend().grow(2)
+  await test.until((all) => all.length === 2)
+  const job = await readJob(agent.client, test.jobId)
+  t.ok(job)
+  if (job) await setJobCount(agent.client, job, 'sandbox', 1)
+  const ready = (await growing).filter((one) => one.state === 'ready')
+  t.match(ready, [{ index: 0 }, { index: 1 }])
+  t.equal(await test.count(), 2)
+})
