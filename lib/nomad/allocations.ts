@@ -13,8 +13,6 @@ export type TaskEvent = z.infer<typeof taskEvent>
 
 const taskState = z.object({ State: z.string(), Failed: z.boolean(), Events: z.array(taskEvent).nullish() })
 
-const clientStatus = z.enum(['pending', 'running', 'complete', 'failed', 'lost', 'unknown'])
-
 const allocationStub = z.object({
   ID: z.string(),
   /** Job, group and index: `slotpool-default.sandbox[2]`. */
@@ -22,8 +20,10 @@ const allocationStub = z.object({
   NodeID: z.string(),
   NodeName: z.string(),
   TaskGroup: z.string(),
-  DesiredStatus: z.enum(['run', 'stop', 'evict']),
-  ClientStatus: clientStatus,
+  /** What Nomad wants: `run`, `stop` or `evict`. */
+  DesiredStatus: z.string(),
+  /** What its node says: `pending`, `running`, `complete`, `failed`, `lost` or `unknown`. */
+  ClientStatus: z.string(),
   ClientDescription: z.string(),
   NextAllocation: z.string().nullish(),
   TaskStates: z.record(z.string(), taskState).nullish(),

@@ -23,7 +23,8 @@ export type PlacementMetric = z.infer<typeof placementMetric>
 
 const evaluation = z.object({
   ID: z.string(),
-  Status: z.enum(['pending', 'blocked', 'complete', 'failed', 'canceled']),
+  /** `pending`, `blocked` (waits for room), `complete`, `failed` or `canceled`. */
+  Status: z.string(),
   StatusDescription: z.string().default(''),
   FailedTGAllocs: z.record(z.string(), placementMetric).nullish(),
 })

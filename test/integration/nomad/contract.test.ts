@@ -1,0 +1,19 @@
+import t from 'tap'
+import { backendContract } from '../../backend/contract.ts'
+import { builtImage } from '../../fixtures/built-image.ts'
+import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { nomadPool } from '../../fixtures/nomad-pool.ts'
+import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
+
+t.test('a Nomad agent', { skip: (await nomadSkip()) || (await dockerSkip()), timeout: 600_000 }, async (t) => {
+  const image = await builtImage(t)
+  const agent = await nomadAgent(t)
+  await backendContract(t, {
+    name: 'nomad',
+    makeOptions: async (t, size) => {
+      const { jobId, left } = nomadPool(t, agent, { image, ...size })
+      const pool = jobId.slice('slotpool-'.length)
+      return { options: { ...size, env: 'nomad', pool, image, nomad: agent.connection }, env: process.env, left }
+    },
+  })
+})
