@@ -1,0 +1,88 @@
+import { z } from 'zod'
+import type { NomadConnection } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
+import { agentIsHealthy, agentVersion } from '../../nomad/agent.ts'
+import { NomadClient } from '../../nomad/client.ts'
+import { listNodes, type NodeStub, runsDriver } from '../../nomad/nodes.ts'
+
+/** An agent on this machine or in its network answers within milliseconds. */
+const answerWithinMs = 3_000
+
+/** What the agent at the configured address says of itself. */
+export interface AgentReport {
+  /** `none`: nothing answers; `other`: something that is no well agent; `forbidden`: it wants a token. */
+  state: 'well' | 'none' | 'other' | 'forbidden'
+  version: string | null
+  /** One line. */
+  detail: string
+  /** Whether a task with driver docker can be placed; null when that was not told. */
+  dockerDriver: boolean | null
+  /** A node whose docker driver is well, but where nothing may be placed. */
+  ineligibleNode?: string
+  /** What went wrong, where something did. */
+  error?: SlotpoolError
+}
+
+/** Asks an agent how it is, which version it has and whether it can run containers. @throws what made `signal` abort. */
+export async function askAgent(connection: NomadConnection, signal: AbortSignal): Promise<AgentReport> {
+  let client: NomadClient | undefined
+  try {
+    client = new NomadClient(connection)
+    await agentIsHealthy(client, signal, answerWithinMs)
+    const version = await unlessForbidden(agentVersion(client, signal))
+    const nodes = await unlessForbidden(listNodes(client, {}, signal))
+    if (nodes === null) return await kept(client, connection, version, signal)
+    const answers = `agent${version === null ? '' : ` ${version}`} answers at ${connection.address}`
+    return { state: 'well', version, ...dockerDriver(answers, nodes.value) }
+  } catch (error) {
+    if (signal.aborted) throw error
+    const ours = SlotpoolError.from(error)
+    const state = { NOMAD_UNAVAILABLE: 'none', NOMAD_FORBIDDEN: 'forbidden' }[ours.code as string] as AgentReport['state'] | undefined
+    const why = ours.cause instanceof Error ? ` (${ours.cause.message})` : ''
+    const detail = state === 'none' ? `no agent answers at ${connection.address}${why}` : ours.message
+    return { state: state ?? 'other', version: null, detail, dockerDriver: null, error: ours }
+  } finally {
+    client?.close()
+  }
+}
+
+/** The report of an agent that does not show its nodes to this token. A good token need not see them to run a pool. */
+async function kept(client: NomadClient, connection: NomadConnection, version: string | null, signal: AbortSignal): Promise<AgentReport> {
+  const request = { path: '/v1/acl/token/self', schema: z.object({}), purpose: 'recognise the token', signal }
+  const known = connection.token !== undefined && (await unlessForbidden(client.request(request))) !== null
+  const answers = `an agent answers at ${connection.address}`
+  const detail = known
+    ? `${answers}; NOMAD_TOKEN has no node:read, so its docker driver was not looked at`
+    : `${answers}, but ${connection.token === undefined ? 'wants a NOMAD_TOKEN' : 'does not know this NOMAD_TOKEN'}`
+  return { state: known ? 'well' : 'forbidden', version, detail, dockerDriver: null }
+}
+
+async function unlessForbidden<T>(request: Promise<T>): Promise<T | null> {
+  try {
+    return await request
+  } catch (error) {
+    if (error instanceof SlotpoolError && error.code === 'NOMAD_FORBIDDEN') return null
+    throw error
+  }
+}
+
+function dockerDriver(answers: string, nodes: readonly NodeStub[]): Pick<AgentReport, 'detail' | 'dockerDriver' | 'ineligibleNode'> {
+  const able = nodes.filter((node) => runsDriver(node, 'docker')).length
+  if (able > 0) return { detail: `${answers}, docker driver healthy on ${able} of ${nodes.length} nodes`, dockerDriver: true }
+  if (nodes.length === 0) return { detail: `${answers}, but it has no node to run containers on`, dockerDriver: false }
+  const why = nodes.slice(0, 3).map((node) => `${node.Name}: ${whyNot(node)}`)
+  const closed = nodes.find((node) => node.Status === 'ready' && node.Drivers?.docker?.Healthy === true)
+  return {
+    detail: `${answers}, but no node runs its docker driver (${why.join('; ')}${nodes.length > 3 ? '; …' : ''})`,
+    dockerDriver: false,
+    ...(closed === undefined ? {} : { ineligibleNode: closed.ID }),
+  }
+}
+
+function whyNot(node: NodeStub): string {
+  if (node.Status !== 'ready') return `is ${node.Status}`
+  const driver = node.Drivers?.docker
+  if (driver === undefined) return 'has no docker driver'
+  if (!driver.Healthy) return driver.HealthDescription || (driver.Detected ? 'docker is unhealthy' : 'found no Docker')
+  return `is ${node.SchedulingEligibility}`
+}
