@@ -13,12 +13,15 @@ export type Outcome = { end: ExecutionEnd } | { error: SlotpoolError }
 export abstract class Execution extends EventEmitter<{ progress: [] }> {
   readonly id: string
   readonly request: CheckedExecutionRequest
-  readonly stdout = new OutputLog()
-  readonly stderr = new OutputLog()
+  readonly stdout: OutputLog
+  readonly stderr: OutputLog
   #outcome: Outcome | undefined
 
-  constructor(id: string, request: CheckedExecutionRequest) {
+  /** `retainedBytes` is how much of each stream is kept for readers; by default as much as a source that waits for them needs. */
+  constructor(id: string, request: CheckedExecutionRequest, retainedBytes?: number) {
     super()
+    this.stdout = new OutputLog(retainedBytes)
+    this.stderr = new OutputLog(retainedBytes)
     // One listener for each reader that is attached.
     this.setMaxListeners(0)
     this.id = id

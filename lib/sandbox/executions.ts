@@ -25,7 +25,8 @@ export class Executions {
   /**
    * Runs a command under an id; a second request with that id gets the first one's execution, however far it is.
    *
-   * @throws {SlotpoolError} `EXECUTION_CONFLICT` when the id was used for something else.
+   * @throws {SlotpoolError} `EXECUTION_CONFLICT` when the id was used for something else; `EXECUTION_OUTCOME_UNKNOWN` when it was run and
+   *   its result is no longer kept.
    */
   start(held: HeldLease, id: string, request: CheckedExecutionRequest): Execution {
     const existing = held.executions.get(id)
@@ -35,19 +36,19 @@ export class Executions {
         details: { executionId: id },
       })
     }
+    if (held.droppedExecutions.has(id)) throw noLongerKept(id)
     const execution = this.#runtime.execution(id, request, held.slot.jail)
     held.executions.set(id, execution)
     void this.#leases.use(held, () => execution.run()).then(() => this.#keep(execution, held))
     return execution
   }
 
-  /** @throws {SlotpoolError} `EXECUTION_NOT_FOUND` when it never was or its result is no longer kept. */
+  /** @throws {SlotpoolError} `EXECUTION_NOT_FOUND` when it never was; `EXECUTION_OUTCOME_UNKNOWN` when its result is no longer kept. */
   get(held: HeldLease, id: string): Execution {
     const execution = held.executions.get(id)
     if (execution) return execution
-    throw new SlotpoolError('EXECUTION_NOT_FOUND', `lease ${held.leaseId} has no execution ${id}, or its result is no longer kept`, {
-      details: { executionId: id },
-    })
+    if (held.droppedExecutions.has(id)) throw noLongerKept(id)
+    throw new SlotpoolError('EXECUTION_NOT_FOUND', `lease ${held.leaseId} has no execution ${id}`, { details: { executionId: id } })
   }
 
   /** Lets go of all executions of a lease that ends: what still runs is about to be ended with its jail. */
@@ -64,12 +65,20 @@ export class Executions {
     this.#finished.set(execution, held)
     this.#heldBytes += heldBytes(execution)
     for (const [oldest, lease] of this.#finished) {
-      if (this.#heldBytes <= maxHeldBytes && this.#finished.size <= maxFinished) break
+      if (oldest === execution || (this.#heldBytes <= maxHeldBytes && this.#finished.size <= maxFinished)) break
       this.#finished.delete(oldest)
       this.#heldBytes -= heldBytes(oldest)
       lease.executions.delete(oldest.id)
+      // The id stays known, so that it is never run a second time.
+      lease.droppedExecutions.add(oldest.id)
     }
   }
+}
+
+function noLongerKept(id: string): SlotpoolError {
+  return new SlotpoolError('EXECUTION_OUTCOME_UNKNOWN', `execution ${id} was run, but its result is no longer kept`, {
+    details: { executionId: id },
+  })
 }
 
 function heldBytes(execution: Execution): number {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { SlotpoolError } from '../errors.ts'
+import { checkFilePath } from '../wire/file-path.ts'
 import type { Jail } from './jail/jail.ts'
 import { toolPath } from './tool-path.ts'
 
@@ -38,7 +39,7 @@ mv -fT -- "$new" "$1" || exit 45`
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read.
  */
 export async function readFile(jail: Jail, path: string, signal: AbortSignal): Promise<Readable> {
-  checkPath(path)
+  checkFilePath(path)
   const child = enter(jail, ['bash', '--norc', '-c', readScript, 'slotpool', path], signal)
   child.stdin.end()
   const complaint = text(child.stderr)
@@ -66,7 +67,7 @@ export async function readFile(jail: Jail, path: string, signal: AbortSignal): P
  * @throws {SlotpoolError} `FILE_TOO_LARGE` beyond {@link maxFileBytes}; `FILE_FAILED` with the reason.
  */
 export async function writeFile(jail: Jail, path: string, content: Readable, bytes: number, signal: AbortSignal): Promise<void> {
-  checkPath(path)
+  checkFilePath(path)
   if (bytes > maxFileBytes) {
     throw new SlotpoolError('FILE_TOO_LARGE', `got a file of ${bytes} bytes, expected at most ${maxFileBytes}`, {
       details: { path, bytes },
@@ -104,10 +105,4 @@ function refuse(code: number | null, path: string, complaint: string, signal: Ab
   const reason = complaint.trim() || `it ended with ${code}`
   if (code === 44) throw new SlotpoolError('FILE_NOT_FOUND', `got path ${path}: ${reason}`, { details: { path } })
   throw new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason } })
-}
-
-function checkPath(path: string): void {
-  if (path === '' || path.includes('\0') || path.length > 4096) {
-    throw new SlotpoolError('FILE_FAILED', `got a path of ${path.length} characters, expected 1 to 4096 without a NUL byte`)
-  }
 }

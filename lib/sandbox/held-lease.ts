@@ -9,9 +9,13 @@ export class HeldLease {
   readonly owner: string
   readonly slot: Slot
   readonly executions = new Map<string, Execution>()
+  /** The ids of executions that ended so long ago that their results are no longer kept. */
+  readonly droppedExecutions = new Set<string>()
   ttlMs: number
   provisional: boolean
   lastUsedAtMs: number
+  /** Somebody else than the one who made it has asked for it. */
+  shared = false
   /** Work under way that keeps the lease from expiring. */
   uses = 0
   /** It has ended; only readers of its last executions still know it. */

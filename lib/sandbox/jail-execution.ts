@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
 import { drainPipe } from './drain.ts'
-import { entryProgram, readReport } from './entry.ts'
+import { type EntryReport, entryProgram, readReport } from './entry.ts'
 import { executionVariable, slotEnvironment } from './environment.ts'
 import { Execution, type Outcome } from './execution.ts'
 import type { Fifos } from './fifos.ts'
@@ -73,7 +73,7 @@ export class JailExecution extends Execution {
       await this.#ending
       await Promise.all(this.#pipes.map(drainPipe))
       if (signal === 'SIGKILL' && !this.#timedOut && !this.#cancelled) await this.#blameJail()
-      if (!this.#timedOut && !this.#cancelled && readReport(await report) !== 'started') throw this.#notStarted(await report)
+      if (!this.#timedOut && !this.#cancelled) this.#requireStarted(readReport(await report))
       const forced = this.#timedOut || this.#cancelled
       return {
         end: {
@@ -152,14 +152,16 @@ export class JailExecution extends Execution {
     if (over) throw new SlotpoolError('JAIL_FAILED', 'the jail of this slot ended while the command ran', { retryable: false })
   }
 
-  #notStarted(report: string): SlotpoolError {
-    const said = this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
-    if (readReport(report) === 'no-cwd') {
+  /** What kept the command from being started is never taken for its exit code. */
+  #requireStarted({ started, noCwd }: EntryReport): void {
+    if (started) return
+    if (noCwd !== undefined) {
       const { cwd } = this.request
-      return new SlotpoolError('CWD_NOT_FOUND', `got cwd ${cwd}, expected a folder that the slot's user may enter (${said})`, {
-        details: { cwd },
+      throw new SlotpoolError('CWD_NOT_FOUND', `got cwd ${cwd}, expected a folder that the slot's user may enter: ${noCwd}`, {
+        details: { cwd, reason: noCwd },
       })
     }
-    return new SlotpoolError('JAIL_FAILED', `the command could not be started in its slot: ${said || 'its jail has ended'}`)
+    const said = this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
+    throw new SlotpoolError('JAIL_FAILED', `the command could not be started in its slot: ${said || 'its jail has ended'}`)
   }
 }

@@ -25,6 +25,7 @@ export class LeaseTable {
   /** Leases being ended, by task: a new one waits until the old jail is gone. */
   readonly #ending = new Map<string, Promise<void>>()
   readonly #ended = new Map<string, string>()
+  #closed = false
 
   /** `onEnd` is told of a lease that ends, before its jail does. */
   constructor(options: { slots: Slots; clock: Clock; log: Logger; onEnd: (held: HeldLease) => void }) {
@@ -49,12 +50,14 @@ export class LeaseTable {
    */
   async acquire(request: CheckedLeaseRequest): Promise<{ lease: HeldLease; created: boolean }> {
     for (;;) {
+      if (this.#closed) throw new SlotpoolError('SLOT_UNAVAILABLE', 'this sandbox server is shutting down')
       const held = this.#byTask.get(request.taskId)
       if (held) {
         if (held.owner !== request.owner) throw ownerMismatch(request, held.owner)
         // One who did not ask for a provisional lease has nobody to settle it with.
         if (!request.provisional) held.provisional = false
         held.ttlMs = request.ttlMs
+        held.shared = true
         this.touch(held)
         return { lease: held, created: false }
       }
@@ -117,8 +120,27 @@ export class LeaseTable {
     await this.#end(this.get(leaseId), 'it was released')
   }
 
-  /** Ends all leases, for good. */
+  /**
+   * Ends a lease that nobody has confirmed yet.
+   *
+   * @throws {SlotpoolError} `LEASE_CONTENDED` when somebody has: it stands then.
+   */
+  async releaseProvisional(leaseId: string): Promise<void> {
+    const held = this.get(leaseId)
+    if (!held.provisional) {
+      throw new SlotpoolError('LEASE_CONTENDED', `lease ${leaseId} was confirmed by another that shares it`, { details: { leaseId } })
+    }
+    await this.#end(held, 'whoever asked for it gave way to another container')
+  }
+
+  /** Ends a lease whose one asker went away before it was answered. */
+  async abandon(held: HeldLease): Promise<void> {
+    if (!held.shared) await this.#end(held, 'whoever asked for it had gone')
+  }
+
+  /** Ends all leases, for good: there will be no more. */
   async releaseAll(why: string): Promise<void> {
+    this.#closed = true
     await Promise.allSettled([...this.#making.values()])
     await Promise.allSettled([...this.all().map((held) => this.#end(held, why)), ...this.#ending.values()])
   }

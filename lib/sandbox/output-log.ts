@@ -1,3 +1,5 @@
+import { maxFrameBytes } from '../wire/frames.ts'
+
 /** Unread bytes at which the command is made to wait. */
 const maxUnreadBytes = 256 * 1024
 
@@ -5,19 +7,24 @@ const maxUnreadBytes = 256 * 1024
  * Bytes kept, read or not: a reader that lost its connection finds what was under way. It leaves room for what a pipe may still hold when
  * its command ends (`drain.ts`), which is taken in at once.
  */
-const retainedBytes = 1536 * 1024
+const defaultRetainedBytes = 1536 * 1024
 
 /**
  * The output of one stream of an execution: the last of it, by absolute offset. Readers come and go; while unread output is too
  * much, `full` asks the source to wait, so nothing is lost to a reader that comes back and memory stays bounded.
  */
 export class OutputLog {
+  readonly #retainedBytes: number
   #chunks: Buffer[] = []
   #start = 0
   #end = 0
   #cursors = new Set<OutputCursor>()
   /** Where the last reader to leave had got to. */
   #left = 0
+
+  constructor(retainedBytes: number = defaultRetainedBytes) {
+    this.#retainedBytes = retainedBytes
+  }
 
   /** Bytes written so far. */
   get bytes(): number {
@@ -39,7 +46,7 @@ export class OutputLog {
   append(chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.#end += chunk.length
-    while (this.#end - this.#start - (this.#chunks[0] as Buffer).length >= retainedBytes) {
+    while (this.#end - this.#start - (this.#chunks[0] as Buffer).length >= this.#retainedBytes) {
       this.#start += (this.#chunks.shift() as Buffer).length
     }
   }
@@ -55,7 +62,7 @@ export class OutputLog {
     if (this.#cursors.delete(cursor)) this.#left = Math.max(this.#left, cursor.offset)
   }
 
-  /** What is held from `offset` on, up to one chunk; and how much before it is no longer held. */
+  /** What is held from `offset` on, up to one chunk and what a frame can hold; and how much before it is no longer held. */
   read(offset: number): { missedBytes: number; chunk: Buffer | undefined } {
     const missedBytes = Math.max(0, this.#start - offset)
     let skip = offset + missedBytes - this.#start
@@ -64,7 +71,7 @@ export class OutputLog {
     let position = this.#end - this.#start
     while (index > 0 && position > skip) position -= (this.#chunks[--index] as Buffer).length
     skip -= position
-    const chunk = this.#chunks[index]?.subarray(skip)
+    const chunk = this.#chunks[index]?.subarray(skip, skip + maxFrameBytes)
     return { missedBytes, chunk: chunk && chunk.length > 0 ? chunk : undefined }
   }
 }

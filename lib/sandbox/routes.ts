@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
-import { executionRequest, outputOffsets } from '../wire/execution.ts'
+import { executionRequest, type OutputOffsets, outputOffsets } from '../wire/execution.ts'
 import { executionId, leaseId, leaseRequest, renewRequest, taskId } from '../wire/lease.ts'
 import { framesMediaType } from '../wire/protocol.ts'
 import type { Execution } from './execution.ts'
@@ -26,6 +26,7 @@ export interface RouteContext {
 const leaseParams = z.object({ leaseId })
 const executionParams = z.object({ leaseId, executionId })
 const idleQuery = z.strictObject({ waitMs: z.coerce.number().int().min(0).max(60_000).default(0) })
+const releaseQuery = z.strictObject({ provisional: z.literal('true').optional() })
 const taskQuery = z.strictObject({ taskId })
 const fileQuery = z.strictObject({ path: z.string() })
 
@@ -47,7 +48,10 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   })
 
   app.post('/v1/leases', async (request, reply) => {
+    const gone = goneSignal(reply)
     const { lease, created } = await leases.acquire(checked(leaseRequest, request.body))
+    // It may have waited for its slot; with nobody left to use it, it would hold the slot for its whole lifetime.
+    if (created && gone.aborted) await leases.abandon(lease)
     return reply.status(created ? 201 : 200).send({ lease: lease.describe(bootId), created })
   })
 
@@ -59,7 +63,9 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   })
 
   app.delete('/v1/leases/:leaseId', async (request, reply) => {
-    await leases.release(held(request).leaseId)
+    const { leaseId } = held(request)
+    if (checked(releaseQuery, request.query).provisional) await leases.releaseProvisional(leaseId)
+    else await leases.release(leaseId)
     return reply.status(204).send()
   })
 
@@ -67,12 +73,14 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const lease = settled(held(request))
     const body = checked(executionRequest, request.body)
     checkCommand(body.command)
+    const offsets = checked(outputOffsets, request.query)
     const execution = executions.start(lease, checked(executionParams, request.params).executionId, body)
-    await sendExecution(execution, request, reply)
+    await sendExecution(execution, offsets, reply)
   })
 
   app.get('/v1/leases/:leaseId/executions/:executionId', async (request, reply) => {
-    await sendExecution(executions.get(held(request), checked(executionParams, request.params).executionId), request, reply)
+    const offsets = checked(outputOffsets, request.query)
+    await sendExecution(executions.get(held(request), checked(executionParams, request.params).executionId), offsets, reply)
   })
 
   app.delete('/v1/leases/:leaseId/executions/:executionId', async (request, reply) => {
@@ -97,8 +105,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   })
 }
 
-async function sendExecution(execution: Execution, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const offsets = checked(outputOffsets, request.query)
+async function sendExecution(execution: Execution, offsets: OutputOffsets, reply: FastifyReply): Promise<void> {
   reply.hijack()
   const headers = { ...(reply.getHeaders() as Record<string, string>), 'content-type': framesMediaType }
   reply.raw.writeHead(200, headers)

@@ -15,7 +15,7 @@ export interface Slot {
 /** How long a new lease waits for a slot that is being made ready; it normally takes hundredths of a second. */
 const preparingPatienceMs = 10_000
 
-type Stocked = { number: number; root: string } & ({ jail: Jail } | { failure: unknown })
+type Stocked = { number: number; root: string; over: boolean } & ({ jail: Jail } | { failure: unknown })
 
 /**
  * The slots of this container. Their jails are made ahead of time, each is used for one lease, and a slot that comes back is made anew:
@@ -28,6 +28,9 @@ export class Slots {
   readonly #log: Logger
   readonly #pool: Pool<Stocked>
   readonly #states: SlotState[]
+  /** Numbers that no jail has any more. A slot that is being given back still has its own: its processes may yet live under its uid. */
+  readonly #free: number[]
+  #taking = 0
   readonly #stocked = new WeakMap<Slot, Stocked>()
   readonly #changes = new EventEmitter<{ idle: [] }>().setMaxListeners(0)
   #generation = 0
@@ -38,6 +41,7 @@ export class Slots {
     this.#folder = options.folder
     this.#log = options.log
     this.#states = new Array<SlotState>(options.count).fill('wiping')
+    this.#free = [...this.#states.keys()]
     this.#pool = createPool<Stocked>(
       { create: () => this.#prepare(), destroy: (one) => this.#discard(one), validate: async (one) => this.#usable(one) },
       // Every slot is always either leased or being kept ready.
@@ -73,10 +77,14 @@ export class Slots {
    * @throws {SlotpoolError} `SLOT_UNAVAILABLE` when all are leased; `JAIL_FAILED` when one could not be made.
    */
   async take(): Promise<Slot> {
-    if (this.#states.every((state) => state === 'leased')) throw this.#full()
+    // Those who are about to have one count, too: nobody waits for a slot that is already promised.
+    if (this.#taking >= this.#states.filter((state) => state !== 'leased').length) throw this.#full()
+    this.#taking++
     const stocked = await this.#pool.acquire().catch((cause) => {
+      this.#taking--
       throw this.#full(cause)
     })
+    this.#taking--
     if ('failure' in stocked) {
       await this.#pool.destroy(stocked)
       throw SlotpoolError.from(stocked.failure)
@@ -123,31 +131,36 @@ export class Slots {
 
   /** Never rejects: generic-pool would try again at once, for ever, and keep the reason to itself. */
   async #prepare(): Promise<Stocked> {
-    const number = this.#states.indexOf('wiping')
+    // The pool makes one for each that it let go, so there is one.
+    const number = this.#free.shift() as number
     this.#states[number] = 'preparing'
     const root = join(this.#folder, `${number}-${this.#generation++}`)
     try {
       const jail = await this.#kind.make(number, root)
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
-      return { number, root, jail }
+      const stocked: Stocked = { number, root, over: false, jail }
+      void jail.ended.then(() => {
+        stocked.over = true
+      })
+      return stocked
     } catch (failure) {
       this.#log.error({ err: failure, slot: number }, 'a slot could not be made ready')
       this.#states[number] = 'failed'
-      return { number, root, failure }
+      return { number, root, over: true, failure }
     }
   }
 
   async #discard(stocked: Stocked): Promise<void> {
-    if (this.#states[stocked.number] !== 'preparing') this.#states[stocked.number] = 'wiping'
+    // At once, since the pool makes the next slot without waiting for this; its jail has ended, unless all are being closed.
+    this.#states[stocked.number] = 'wiping'
+    this.#free.push(stocked.number)
     if ('jail' in stocked) await stocked.jail.end()
     await this.#kind.wipe(stocked.root)
   }
 
   /** A ready jail that ended by itself, for want of memory perhaps, is replaced before anybody gets it. */
   async #usable(stocked: Stocked): Promise<boolean> {
-    if ('failure' in stocked) return true
-    const over = await Promise.race([stocked.jail.ended.then(() => true), false])
-    return !over
+    return 'failure' in stocked || !stocked.over
   }
 }

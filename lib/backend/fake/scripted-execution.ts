@@ -40,7 +40,7 @@ export class ScriptedExecution extends Execution {
   #timedOut = false
 
   constructor(id: string, request: CheckedExecutionRequest, options: { script: Script; files: Map<string, Buffer>; workspace: string }) {
-    super(id, request)
+    super(id, request, Number.POSITIVE_INFINITY)
     this.#script = options.script
     this.#files = options.files
     this.#workspace = options.workspace

@@ -6,6 +6,7 @@ import type { Execution } from '../../sandbox/execution.ts'
 import type { Jail, JailKind } from '../../sandbox/jail/jail.ts'
 import type { SlotRuntime } from '../../sandbox/slot-runtime.ts'
 import type { CheckedExecutionRequest } from '../../wire/execution.ts'
+import { checkFilePath } from '../../wire/file-path.ts'
 import { type Script, ScriptedExecution } from './scripted-execution.ts'
 
 const workspace = '/workspace'
@@ -52,18 +53,29 @@ export class ScriptedRuntime implements SlotRuntime {
   }
 
   async readFile(jail: Jail, path: string): Promise<Readable> {
-    const content = this.#filesOf(jail).get(posix.resolve(workspace, path))
+    const content = this.#filesOf(jail).get(this.#place(jail, path))
     if (!content) throw new SlotpoolError('FILE_NOT_FOUND', `got path ${path}: no such file`, { details: { path } })
     return Readable.from([content])
   }
 
   async writeFile(jail: Jail, path: string, content: Readable, bytes: number): Promise<void> {
+    const place = this.#place(jail, path)
     const whole = await buffer(content)
     if (whole.length !== bytes) throw new SlotpoolError('FILE_FAILED', `got path ${path}: the content was cut short`)
-    this.#filesOf(jail).set(posix.resolve(workspace, path), whole)
+    this.#filesOf(jail).set(place, whole)
   }
 
   async close(): Promise<void> {}
+
+  /** Where a path leads. A folder is what has files in it. */
+  #place(jail: Jail, path: string): string {
+    checkFilePath(path)
+    const place = posix.resolve(workspace, path)
+    if (place === workspace || [...this.#filesOf(jail).keys()].some((file) => file.startsWith(`${place}/`))) {
+      throw new SlotpoolError('FILE_FAILED', `got path ${path}: it is a folder`, { details: { path } })
+    }
+    return place
+  }
 
   #filesOf(jail: Jail): Map<string, Buffer> {
     let files = this.#files.get(jail)

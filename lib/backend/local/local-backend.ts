@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, rmdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { SandboxClient } from '../../client/sandbox-client.ts'
@@ -6,10 +6,10 @@ import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir, stateDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
-import { readOrMakeToken, removeToken, tokenPath } from '../token-file.ts'
+import { readOrMakeToken, tokenPath } from '../token-file.ts'
 import { endServer } from './end-server.ts'
 import { withPoolLock } from './pool-lock.ts'
-import { serverPlaces } from './server-places.ts'
+import { serverPlaces, sharedStateDir } from './server-places.ts'
 import { isAlive, readRecord, type ServerRecord, writeRecord } from './server-record.ts'
 import { startServer } from './start-server.ts'
 
@@ -75,10 +75,11 @@ export class LocalBackend implements Backend {
     poolDir(this.#config.pool, 'local')
     await withPoolLock(this.#folder, signal, async () => {
       await Promise.all((await this.#servers()).map((server) => endServer(server.folder, server.record)))
-      await removeToken(this.#folder)
       await rm(this.#folder, { recursive: true, force: true })
       if (process.geteuid?.() === 0) await rm(dirname(serverPlaces(this.#folder, 0).stateDir), { recursive: true, force: true })
     })
+    // The folders above, where no other pool needs them.
+    for (const folder of [dirname(this.#folder), stateDir(), sharedStateDir]) await rmdir(folder).catch(() => {})
   }
 
   async close(): Promise<void> {}

@@ -6,6 +6,9 @@ import { SlotpoolError } from '../../errors.ts'
 /** The longest path of a Unix socket: 108 bytes with the final NUL (unix(7)). */
 const maxSocketPathBytes = 107
 
+/** Where the slots of servers that run as root are. */
+export const sharedStateDir = '/var/lib/slotpool'
+
 /** Where one local sandbox server keeps things. */
 export interface ServerPlaces {
   /** Record and log; its owner's alone. */
@@ -25,7 +28,7 @@ export function serverPlaces(poolFolder: string, index: number): ServerPlaces {
   return {
     folder,
     // Slots that are kept apart by uid alone are entered by path, and nobody but root gets through root's home folder.
-    stateDir: process.geteuid?.() === 0 ? join('/var/lib/slotpool', name, String(index)) : join(folder, 'state'),
+    stateDir: process.geteuid?.() === 0 ? join(sharedStateDir, name, String(index)) : join(folder, 'state'),
     socketPath: socketPath(folder, `${name}-${index}`),
     uidBase: 1_000_000 + (hash.readUInt16BE(0) % 10_000) * 100_000 + (index % 100) * 1000,
   }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -39,12 +40,12 @@ export async function startServer(
     // Nothing of this process's environment: whatever secrets it holds are no business of the server.
     env: { PATH: toolPath, SLOTPOOL_READY_FD: '3' },
   })
-  await log.close()
-  const started = new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject))
   try {
-    await started
+    await once(child, 'spawn')
   } catch (cause) {
     throw new SlotpoolError('SERVER_START_FAILED', `could not start ${process.execPath}: ${(cause as Error).message}`, { cause })
+  } finally {
+    await log.close()
   }
   const pid = child.pid as number
   const record: ServerRecord = {

@@ -38,7 +38,6 @@ export class NomadBackend implements Backend {
       client,
       jobId: poolJobId(pool),
       job: { pool, image, slots, isolation, network, version: packageVersion(), ...options },
-      config: { pool, image },
       token: new VariableToken(client, pool),
       answered: new Set(),
     }

@@ -1,4 +1,3 @@
-import type { Config } from '../../config.ts'
 import type { NomadClient } from '../../nomad/client.ts'
 import type { PoolJob } from '../../nomad/job-spec.ts'
 
@@ -9,7 +8,6 @@ export interface NomadPool {
   jobId: string
   /** What the job is made from when there is none; the count is added then. */
   job: Omit<PoolJob, 'count'>
-  config: Pick<Config, 'pool' | 'image'>
   token: PoolToken
   /** Allocations whose sandbox server answered, by id. An id is never used again, so what answered once counts as started. */
   answered: Set<string>

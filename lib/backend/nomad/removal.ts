@@ -11,10 +11,15 @@ import type { NomadPool } from './nomad-pool.ts'
  * one of that id may have left containers.
  */
 export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
-  await waitForEvaluation(pool.client, await deregisterJob(pool.client, pool.jobId, { purge: false }, signal), signal)
+  await stopJob(pool, signal)
   await waitUntilRemoved(pool, () => true, signal)
   // Only now: a job that is purged first leaves the nodes to clean up when they find the time.
   await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
+}
+
+/** Resolves when Nomad has told the nodes to end what the job has. */
+export async function stopJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
+  await waitForEvaluation(pool.client, await deregisterJob(pool.client, pool.jobId, { purge: false }, signal), signal)
 }
 
 /**

@@ -15,7 +15,7 @@ const shownLines = 20
 
 /** Why an allocation ended by itself: the sandbox server's own error where it printed one, else Nomad's words and its last lines. */
 export async function startFailure(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<SlotpoolError> {
-  const failure = taskFailure(allocation, pool.config.image)
+  const failure = taskFailure(allocation, pool.job.image)
   if (!hasRun(allocation)) return failure
   const lines = (await readLog(pool, allocation, signal)).split('\n').filter((line) => line.trim() !== '')
   const marked = lines.findLast((line) => line.startsWith(marker))

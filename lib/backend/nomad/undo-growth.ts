@@ -1,49 +1,72 @@
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, allocationIndex, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocationStub, allocationIndex, hasEnded, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
+import { deregisterJob } from '../../nomad/jobs.ts'
 import { allocationEndpoint, isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { lowerCount } from './pool-count.ts'
-import { removeJob, waitUntilRemoved } from './removal.ts'
+import { stopJob, waitUntilRemoved } from './removal.ts'
 
-/** Taking back is not the caller's to give up, so it has a bound of its own: the kill of a container and room for a busy node. */
+/** Taking back is not the caller's to give up, so its requests have a bound of their own. */
 const undoWithinMs = 60_000
+
+/** A container that was told to end takes the 2 s to its kill, and what a busy node adds. */
+const endWithinMs = 15_000
 
 /** What one container may take to say whether it has leases. */
 const statusTimeoutMs = 2_000
 
 /**
- * Takes back what a growth changed, then throws `error`, which ended it. When that fails too, the error's details say so.
+ * Takes back what a growth changed, then throws `error`, which ended it. What could not be taken back is added to its message.
  *
  * The count goes back to what ran before, or to the highest container that somebody leased a slot of in the meantime. A count that another
  * process changed since is that process's, and stays.
  */
 export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown): Promise<never> {
   if (growth.changedTo === null) throw error
+  let left: readonly AllocationStub[]
   try {
-    await undo(pool, growth, growth.changedTo, AbortSignal.timeout(undoWithinMs))
+    left = await undo(pool, growth, growth.changedTo, AbortSignal.timeout(undoWithinMs))
   } catch (undoError) {
-    const failure = SlotpoolError.from(error)
-    throw new SlotpoolError(failure.code, `${failure.message}; taking back what was begun failed too: ${(undoError as Error).message}`, {
-      cause: error,
-      details: { ...failure.details, job: pool.jobId },
-      retryable: failure.retryable,
-    })
+    throw extended(error, `taking back what was begun failed too: ${(undoError as Error).message}`, { job: pool.jobId })
   }
-  throw error
+  if (left.length === 0) throw error
+  const names = left.map((one) => one.Name)
+  throw extended(error, `Nomad is still ending ${names.join(', ')}: a pull that is under way goes on to its end`, { stillEnding: names })
 }
 
-async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<void> {
+function extended(error: unknown, words: string, details: Record<string, unknown>): SlotpoolError {
+  const { code, message, retryable, details: known } = SlotpoolError.from(error)
+  return new SlotpoolError(code, `${message}; ${words}`, { cause: error, details: { ...known, ...details }, retryable })
+}
+
+/** @returns the allocations that Nomad has not ended yet, and will. */
+async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<readonly AllocationStub[]> {
   const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
   const kept = await keptCount(pool, growth, allocations.filter(isLive), signal)
   const lowered = await lowerCount(pool, kept, changedTo, signal)
-  if (lowered === null) return
+  if (lowered === null) return []
   await waitForEvaluation(pool.client, lowered.EvalID, signal)
-  if (kept > 0) return waitUntilRemoved(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
-  await removeJob(pool, signal)
+  if (kept > 0) return stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
+  await stopJob(pool, signal)
+  const left = await stillEnding(pool, () => true, signal)
+  await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
   await pool.token.undo(signal)
+  return left
+}
+
+async function stillEnding(pool: NomadPool, removed: (one: AllocationStub) => boolean, signal: AbortSignal): Promise<AllocationStub[]> {
+  const bound = AbortSignal.timeout(endWithinMs)
+  try {
+    await waitUntilRemoved(pool, removed, AbortSignal.any([signal, bound]))
+    return []
+  } catch (error) {
+    if (!bound.aborted) throw error
+  }
+  const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, { everyJobOfThatId: true }, {}, signal)
+  return allocations.filter((one) => removed(one) && !hasEnded(one))
 }
 
 /** Nomad removes the highest indexes first, so what is to stay says how many do. */

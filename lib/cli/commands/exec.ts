@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto'
+import type { CommandModule } from 'yargs'
+import { SlotpoolError } from '../../errors.ts'
+import type { ExecResult } from '../../pool/exec.ts'
+import type { Slot } from '../../pool/slot.ts'
+import { SlotPool } from '../../pool/slot-pool.ts'
+import { exitCodeOf } from '../../terminal/render.ts'
+import { runCli } from '../context.ts'
+import { notice, writeStderr, writeStdout } from '../output.ts'
+import { poolOptionsOf, withPoolOptions } from '../pool-options.ts'
+import { refuseForeignBytes } from '../utf8-arguments.ts'
+
+interface ExecArguments {
+  taskId?: string | undefined
+  timeout?: number | undefined
+  cwd?: string | undefined
+  env?: string[] | undefined
+  json: boolean
+  '--'?: string[] | undefined
+}
+
+/** `slotpool exec`: one command in the slot of a task, its output as it comes, its exit code as ours. */
+export const execCommand: CommandModule<object, ExecArguments> = {
+  command: 'exec',
+  describe: 'run a command in the slot of a task',
+  builder: (yargs) =>
+    withPoolOptions(yargs)
+      .usage('$0 exec [options] COMMAND…\n\nExits as the command does; 124 after a timeout, 125 when slotpool fails, 2 for wrong usage.')
+      .options({
+        'task-id': { type: 'string', requiresArg: true, describe: 'the task; without it a slot is leased for this one command' },
+        timeout: { type: 'number', requiresArg: true, describe: 'seconds for the command (TERMINAL_TIMEOUT)' },
+        cwd: { type: 'string', requiresArg: true, describe: 'where the command starts (TERMINAL_CWD)' },
+        env: { type: 'string', array: true, nargs: 1, requiresArg: true, describe: 'KEY=VALUE for the environment; may be repeated' },
+        json: { type: 'boolean', default: false, describe: 'print one JSON object instead of the output' },
+      })
+      .example('$0 exec --task-id a "echo hi > f; pwd"', 'a file that the next command of task a finds'),
+  handler: (args) =>
+    runCli(args.json, async ({ signal }) => {
+      const command = (args['--'] ?? []).join(' ')
+      if (args['--'] === undefined || args['--'].length === 0) {
+        throw new SlotpoolError('USAGE', 'got no COMMAND, expected something to run: slotpool exec [options] COMMAND…')
+      }
+      refuseForeignBytes(command)
+      const env = parseEnv(args.env ?? [])
+      const timeoutMs = parseTimeout(args.timeout)
+      await using pool = await SlotPool.open({ ...poolOptionsOf(args), signal, onNotice: notice })
+      const run = (slot: Slot): Promise<ExecResult> =>
+        slot.exec(command, {
+          env,
+          signal,
+          ...(timeoutMs === undefined ? {} : { timeoutMs }),
+          ...(args.cwd === undefined ? {} : { cwd: args.cwd }),
+          ...(args.json ? {} : streaming),
+        })
+      const result =
+        args.taskId === undefined
+          ? await pool.withSlot(`exec-${randomUUID()}`, run, { signal })
+          : await run(await pool.lease(args.taskId, { heartbeat: false, signal }))
+      if (args.json) await writeStdout(`${JSON.stringify(toJson(result, args.taskId))}\n`)
+      else if (result.timedOut) notice(`slotpool: timed out after ${(timeoutMs ?? pool.config.timeoutMs) / 1000} s`)
+      return exitCodeOf(result)
+    }),
+}
+
+/** Output goes through as the bytes that it is, and nothing of it is kept. */
+const streaming = {
+  encoding: 'buffer',
+  maxOutputBytes: 1,
+  onStdout: writeStdout,
+  onStderr: writeStderr,
+} as unknown as object
+
+function toJson(result: ExecResult, taskId: string | undefined): object {
+  return {
+    task_id: taskId ?? null,
+    execution_id: result.executionId,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    exit_code: exitCodeOf(result),
+    signal: result.signal,
+    timed_out: result.timedOut,
+    truncated: result.truncated,
+    duration_ms: Math.round(result.durationMs * 1000) / 1000,
+  }
+}
+
+function parseEnv(entries: readonly string[]): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const entry of entries) {
+    const at = entry.indexOf('=')
+    if (at < 1) throw new SlotpoolError('USAGE', `--env: got ${entry}, expected KEY=VALUE`)
+    env[entry.slice(0, at)] = entry.slice(at + 1)
+  }
+  return env
+}
+
+function parseTimeout(seconds: number | undefined): number | undefined {
+  if (seconds === undefined) return undefined
+  if (Number.isFinite(seconds) && seconds > 0 && seconds <= 2_147_483) return Math.ceil(seconds * 1000)
+  throw new SlotpoolError('USAGE', `--timeout: got ${seconds}, expected seconds above 0 and up to 2147483`)
+}

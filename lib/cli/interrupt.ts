@@ -1,0 +1,32 @@
+/** An abort signal for the whole command: Ctrl-C and the like end it in order, so that nothing is left behind. */
+export class Interrupt {
+  readonly #controller = new AbortController()
+  /** 128 and the number of the signal that came, as a shell would have it; undefined while none did. */
+  exitCode: number | undefined
+
+  constructor() {
+    for (const [name, exitCode] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+      ['SIGHUP', 129],
+    ] as const) {
+      process.on(name, () => this.#end(exitCode, name))
+    }
+    // Whoever read the output has gone, as in `slotpool exec … | head`.
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') this.#end(141, 'SIGPIPE')
+      else throw error
+    })
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  #end(exitCode: number, name: string): void {
+    // Asked twice, it does not wait for order any more.
+    if (this.exitCode !== undefined && name !== 'SIGPIPE') process.exit(exitCode)
+    this.exitCode ??= exitCode
+    this.#controller.abort(new Error(name))
+  }
+}

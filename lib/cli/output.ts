@@ -1,0 +1,23 @@
+import { once } from 'node:events'
+import type { SlotpoolError } from '../errors.ts'
+
+/** Writes a result to stdout; resolves when it may take more. */
+export async function writeStdout(chunk: string | Uint8Array): Promise<void> {
+  if (!process.stdout.write(chunk)) await once(process.stdout, 'drain')
+}
+
+/** Writes to stderr what the command wrote there; resolves when it may take more. */
+export async function writeStderr(chunk: string | Uint8Array): Promise<void> {
+  if (!process.stderr.write(chunk)) await once(process.stderr, 'drain')
+}
+
+/** Progress and notices, a line each. They go to stderr: stdout carries results only. */
+export function notice(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+/** Says what went wrong: on stderr for people, with `--json` on stdout for programs. */
+export function reportError(error: SlotpoolError, json: boolean): void {
+  if (json) process.stdout.write(`${JSON.stringify({ error })}\n`)
+  else notice(`slotpool: ${error.code}: ${error.message}\n${error.advice}`)
+}

@@ -1,0 +1,31 @@
+import type { ArgumentsCamelCase, Argv, Options } from 'yargs'
+import { backendNames, isolationNames, networkNames, type SlotPoolOptions } from '../config.ts'
+
+/** Options of every command that speaks to a pool; each wins over the environment variable beside it. */
+const poolOptions = {
+  backend: { choices: [...backendNames, 'sandbox'] as const, describe: 'where containers come from (TERMINAL_ENV)' },
+  pool: { type: 'string', describe: 'the name of the pool (TERMINAL_POOL)' },
+  image: { type: 'string', describe: 'image of the containers (TERMINAL_NOMAD_IMAGE)' },
+  slots: { type: 'number', describe: 'slots in each container (TERMINAL_NOMAD_SLOTS)' },
+  min: { type: 'number', describe: 'containers kept (TERMINAL_NOMAD_MIN)' },
+  max: { type: 'number', describe: 'containers at most (TERMINAL_NOMAD_MAX)' },
+  isolation: { choices: isolationNames, describe: 'the isolation wanted (TERMINAL_ISOLATION)' },
+  network: { choices: networkNames, describe: 'the network of a slot (TERMINAL_NETWORK)' },
+} as const satisfies Record<string, Options>
+
+/** Adds the options of the pool to a command. */
+export function withPoolOptions<T>(yargs: Argv<T>): Argv<T> {
+  const grouped: Record<string, Options> = {}
+  for (const [name, option] of Object.entries(poolOptions)) grouped[name] = { ...option, group: 'Pool:', requiresArg: true }
+  return yargs.options(grouped) as unknown as Argv<T>
+}
+
+/** The pool's options that were given on the command line. */
+export function poolOptionsOf(args: ArgumentsCamelCase<object>): SlotPoolOptions {
+  const given = args as Record<string, unknown>
+  const options: Record<string, unknown> = {}
+  for (const name of Object.keys(poolOptions)) {
+    if (given[name] !== undefined) options[name === 'backend' ? 'env' : name] = given[name]
+  }
+  return options as SlotPoolOptions
+}

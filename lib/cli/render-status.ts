@@ -1,0 +1,23 @@
+import type { PoolStatus } from '../pool/pool-status.ts'
+
+/** The status of a pool for people: a line for the pool, one for each container, one for each leased slot. */
+export function renderStatus(status: PoolStatus): string {
+  const { pool, backend, isolation, network, containers, totals } = status
+  if (containers.length === 0) return `pool ${pool} (${backend}): not running\n`
+  const lines = [
+    `pool ${pool} (${backend}): ${count(totals.containers, 'container')}, ${totals.leased} of ${count(totals.slots, 'slot')} leased, ` +
+      `isolation ${isolation ?? 'unknown'}, network ${network ?? 'unknown'}`,
+  ]
+  for (const container of containers) {
+    lines.push(`  ${container.id.slice(0, 12)}  ${container.node}  ${container.state}${container.reason ? `: ${container.reason}` : ''}`)
+    for (const slot of container.slots) {
+      if (slot.task_id !== null) lines.push(`    slot ${slot.slot}  task ${slot.task_id}  expires ${slot.expires_at}`)
+      else if (slot.state === 'failed') lines.push(`    slot ${slot.slot}  failed`)
+    }
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}

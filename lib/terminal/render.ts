@@ -1,0 +1,66 @@
+import type { SlotpoolError } from '../errors.ts'
+import type { ExecResult } from '../pool/exec.ts'
+
+/** What the tool resolves to, the same three fields from every backend. */
+export interface TerminalResult {
+  /** stdout and stderr in the order in which they were written. */
+  output: string
+  /** The command's own; 124 after a timeout, 128 and the signal's number after a signal, 125 when slotpool failed. */
+  exit_code: number
+  /** Null unless slotpool failed or the time was up: what happened, whether it is worth trying again, and what to do. */
+  error: string | null
+}
+
+/** The exit code of a command that was ended because its time was up, as of timeout(1). */
+export const timeoutExitCode = 124
+/** The exit code that says that slotpool failed, whatever became of the command. */
+export const failureExitCode = 125
+
+const signalNumbers: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGTRAP: 5,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGSEGV: 11,
+  SIGUSR2: 12,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGXCPU: 24,
+  SIGXFSZ: 25,
+  SIGSYS: 31,
+}
+
+/** A result as one exit code, as a shell gives it. */
+export function exitCodeOf(result: { exitCode: number | null; signal: string | null; timedOut: boolean }): number {
+  if (result.timedOut) return timeoutExitCode
+  return result.exitCode ?? 128 + (signalNumbers[result.signal ?? ''] ?? 0)
+}
+
+/** A command that was run, for the model. */
+export function renderResult(result: ExecResult, timeoutMs: number): TerminalResult {
+  return {
+    output: result.stdout,
+    exit_code: exitCodeOf(result),
+    error: result.timedOut
+      ? `The command timed out after ${timeoutMs / 1000} s; it and all that it started were ended. The output so far is kept. ` +
+        'Use a longer timeout, or background for what should keep running.'
+      : null,
+  }
+}
+
+/** A failure of slotpool, for the model. */
+export function renderFailure(error: SlotpoolError, output = ''): TerminalResult {
+  const again = error.retryable ? 'Worth trying again.' : 'Trying again will not help.'
+  return { output, exit_code: failureExitCode, error: `${error.code}: ${sentence(error.message)} ${again} ${error.advice}` }
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`
+}
