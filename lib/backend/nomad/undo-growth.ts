@@ -13,7 +13,7 @@ import { stopJob, waitUntilRemoved } from './removal.ts'
 const undoWithinMs = 60_000
 
 /** A container that was told to end takes the 2 s to its kill, and what a busy node adds. */
-const endWithinMs = 15_000
+const endWithinMs = 10_000
 
 /** What one container may take to say whether it has leases. */
 const statusTimeoutMs = 2_000

@@ -5,6 +5,8 @@ import { nomadAgent } from '../../fixtures/nomad-agent.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
 
+t.setTimeout(600_000)
+
 t.test('a Nomad agent', { skip: (await nomadSkip()) || (await dockerSkip()), timeout: 600_000 }, async (t) => {
   const image = await builtImage(t)
   const agent = await nomadAgent(t)

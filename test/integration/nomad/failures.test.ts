@@ -1,5 +1,8 @@
 import { totalmem } from 'node:os'
 import t from 'tap'
+import type { AllocationStub } from '../../../lib/nomad/allocations.ts'
+import { readJob } from '../../../lib/nomad/jobs.ts'
+import { readVariable } from '../../../lib/nomad/variables.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { answering, deadAddress } from '../../fixtures/fake-nomad.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
@@ -100,6 +103,21 @@ t.test('what goes wrong on a real Nomad is one error at once, and leaves nothing
     t.equal((await pool.running()).length, 1)
   })
 
+  await t.test('given up during a pull, which Nomad cannot stop: that is said, and the job is gone', async (t) => {
+    const registry = await answering(t, (request, response) => {
+      // It never tells what the image is made of.
+      if (request.url === '/v2/') response.end('{}')
+    })
+    const pool = nomadPool(t, agent, { image: `${new URL(registry).host}/no/such:1` })
+    const abort = new AbortController()
+    const failed = failure(pool.backend().grow(1, abort.signal))
+    await pool.until((all) => lastWords(all[0]) === 'Downloading image')
+    abort.abort()
+    t.match(await failed, { code: 'CANCELLED', message: /still ending slotpool-.*\[0\]: a pull that is under way/ })
+    t.equal(await readJob(agent.client, pool.jobId), null)
+    t.equal(await readVariable(agent.client, `nomad/jobs/${pool.jobId}`), null)
+  })
+
   await t.test('given up before it began', async (t) => {
     const pool = nomadPool(t, agent, { image })
     t.match(await failure(pool.backend().grow(1, AbortSignal.abort())), { code: 'CANCELLED' })
@@ -120,6 +138,10 @@ t.test('a client that does not allow the capabilities of a jail', { skip }, asyn
 
   t.match(await pool.backend({ isolation: 'uid' }).grow(1), [{ state: 'ready' }])
 })
+
+function lastWords(allocation: AllocationStub | undefined): string | undefined {
+  return allocation?.TaskStates?.['sandbox-server']?.Events?.at(-1)?.DisplayMessage
+}
 
 interface Failure {
   code: string

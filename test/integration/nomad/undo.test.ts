@@ -27,7 +27,6 @@ t.test('a growth that is taken back', { skip }, async (t) => {
     client: agent.client,
     jobId: test.jobId,
     job: { pool: name, image, slots: 2, isolation: 'auto', network: 'outbound', version: '0' },
-    config: { pool: name, image },
     token: new VariableToken(agent.client, name),
     answered: new Set(containers.map((one) => one.id)),
   }
