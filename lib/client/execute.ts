@@ -3,11 +3,16 @@ import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
 import { type ExecutionEnd, type ExecutionRequest, executionEnd } from '../wire/execution.ts'
 import { FrameReader, frameType } from '../wire/frames.ts'
+import { executionId as executionIdSchema } from '../wire/lease.ts'
 import { paths } from '../wire/protocol.ts'
 import type { SandboxClient } from './sandbox-client.ts'
 
-/** How long a lost connection is tried to be taken up again: 0.1, 0.2, 0.4 … s apart. */
+/** How long a lost connection is tried to be taken up again: 0.1, 0.2, 0.4 … s apart, at most two. */
 const reconnectPatienceMs = 15_000
+const firstPauseMs = 100
+const longestPauseMs = 2_000
+/** How soon a cancel is sent again that came before its command, or was lost. */
+const cancelPauseMs = 20
 
 /** Where the output of an execution goes. A returned promise makes the stream, and in the end the command, wait for it. */
 export interface OutputSink {
@@ -31,24 +36,63 @@ export interface ExecuteOptions {
  * Runs a command and resolves with how it ended. It is sent once: after a lost connection the client asks for what became of that id.
  *
  * @throws {SlotpoolError} `EXECUTION_OUTCOME_UNKNOWN` when the server cannot be reached again; `CANCELLED` once an aborted command is
- *   known to be gone; and whatever the server refused it with.
+ *   known to be gone; `REQUEST_INVALID` for a bad id; and whatever the server refused it with. What the sink throws is thrown on as it is,
+ *   once the command that it was to take the output of is gone.
  */
 export async function execute(client: SandboxClient, options: ExecuteOptions): Promise<ExecutionEnd> {
   const { leaseId, executionId, request, sink, signal } = options
+  checkExecutionId(executionId)
   if (request) checkCommand(request.command)
   if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'the command was cancelled before it was sent', { cause: signal.reason })
 
   const attempt = new Attempt(client, paths.execution(leaseId, executionId), sink)
+  const over = new AbortController()
   let cancelling: Promise<void> | undefined
   const onAbort = (): void => {
-    cancelling = client.cancel(leaseId, executionId).catch(() => {})
+    cancelling = cancelFor(client, leaseId, executionId, over.signal)
   }
   signal?.addEventListener('abort', onAbort, { once: true })
   try {
     return await attempt.follow(request)
+  } catch (error) {
+    if (!(error instanceof SinkFailure)) throw error
+    // Who only looks on leaves the command to those who started it.
+    if (request) await client.cancel(leaseId, executionId).catch(() => {})
+    throw error.thrown
   } finally {
+    over.abort()
     signal?.removeEventListener('abort', onAbort)
     await cancelling
+  }
+}
+
+/** Asks for the end of an execution until it is had, or over anyway: the first to ask may overtake the command itself, or be lost. */
+async function cancelFor(client: SandboxClient, leaseId: string, executionId: string, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    try {
+      await client.cancel(leaseId, executionId)
+      return
+    } catch (error) {
+      if (!(error instanceof SlotpoolError) || !['EXECUTION_NOT_FOUND', 'SERVER_UNREACHABLE'].includes(error.code)) return
+    }
+    await delay(cancelPauseMs, undefined, { signal: over }).catch(() => {})
+  }
+}
+
+function checkExecutionId(executionId: string): void {
+  const result = executionIdSchema.safeParse(executionId)
+  if (result.success) return
+  throw new SlotpoolError('REQUEST_INVALID', `execution id: got ${JSON.stringify(executionId)}, ${result.error.issues[0]?.message}`, {
+    details: { executionId },
+  })
+}
+
+/** What a sink threw: no failure of the connection. */
+class SinkFailure {
+  readonly thrown: unknown
+
+  constructor(thrown: unknown) {
+    this.thrown = thrown
   }
 }
 
@@ -59,6 +103,8 @@ class Attempt {
   readonly #sink: OutputSink
   #stdoutBytes = 0
   #stderrBytes = 0
+  /** When the connection under way was answered. */
+  #answeredAtMs: number | undefined
 
   constructor(client: SandboxClient, path: string, sink: OutputSink) {
     this.#client = client
@@ -74,15 +120,22 @@ class Attempt {
       if (!isLost(error) || wasNotSent(error)) throw error
       lost = error
     }
-    const giveUpAt = Date.now() + reconnectPatienceMs
-    for (let pauseMs = 100; Date.now() < giveUpAt; pauseMs *= 2) {
+    let giveUpAt = Date.now() + reconnectPatienceMs
+    let pauseMs = firstPauseMs
+    while (Date.now() < giveUpAt && !isClosed(lost)) {
       await delay(pauseMs)
+      this.#answeredAtMs = undefined
       try {
         return await this.#read({ method: 'GET', path: `${this.#path}?stdout=${this.#stdoutBytes}&stderr=${this.#stderrBytes}` })
       } catch (error) {
         if (!isLost(error)) throw request ? this.#afterLoss(error, lost) : error
         lost = error
       }
+      // A connection that held for a while was a good one, and losing it is a new loss: a long command may outlive many.
+      if (this.#answeredAtMs !== undefined && Date.now() - this.#answeredAtMs > pauseMs) {
+        giveUpAt = Date.now() + reconnectPatienceMs
+        pauseMs = firstPauseMs
+      } else pauseMs = Math.min(pauseMs * 2, longestPauseMs)
     }
     throw unknownOutcome(`${lost.message}, for ${reconnectPatienceMs / 1000} s`, lost)
   }
@@ -102,15 +155,16 @@ class Attempt {
   async #read(options: { method: 'GET' | 'POST'; path: string; json?: unknown }): Promise<ExecutionEnd> {
     const { connection } = this.#client
     const response = await connection.send(options)
+    this.#answeredAtMs = Date.now()
     let end: ExecutionEnd | undefined
-    let waiting: Promise<void> | undefined
+    let waiting: Promise<void>[] = []
     let json: Buffer[] = []
     const reader = new FrameReader((type, payload, last) => {
       if (type === frameType.stdout || type === frameType.stderr) {
-        const handled = type === frameType.stdout ? this.#sink.onStdout(payload) : this.#sink.onStderr(payload)
         if (type === frameType.stdout) this.#stdoutBytes += payload.length
         else this.#stderrBytes += payload.length
-        if (handled) waiting = waiting ? waiting.then(() => handled) : handled
+        const handled = handedOn(() => (type === frameType.stdout ? this.#sink.onStdout(payload) : this.#sink.onStderr(payload)))
+        if (handled) waiting.push(handled)
         return
       }
       json.push(payload)
@@ -124,12 +178,18 @@ class Attempt {
     try {
       for await (const chunk of response.body) {
         reader.push(chunk as Buffer)
-        if (waiting) {
-          await waiting
-          waiting = undefined
-        }
+        if (waiting.length === 0) continue
+        const all = waiting
+        waiting = []
+        await Promise.all(all)
       }
     } catch (error) {
+      if (error instanceof SinkFailure) throw error
+      if (error instanceof RangeError) {
+        throw new SlotpoolError('PROTOCOL_MISMATCH', `the sandbox server at ${connection.where} answered with ${error.message}`, {
+          cause: error,
+        })
+      }
       throw connection.failure(error)
     }
     // A stream that stops short says nothing of how the command ended.
@@ -146,6 +206,25 @@ class Attempt {
 
 function isLost(error: unknown): error is SlotpoolError {
   return error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE'
+}
+
+/** Runs a callback of the sink; what it throws, now or later, is thrown as a {@link SinkFailure}. */
+function handedOn(call: () => void | Promise<void>): Promise<void> | undefined {
+  try {
+    const handled = call()?.catch((error: unknown) => {
+      throw new SinkFailure(error)
+    })
+    // It is waited for soon; until then, and when something else fails first, its failure is nobody's yet.
+    handled?.catch(() => {})
+    return handled
+  } catch (error) {
+    throw new SinkFailure(error)
+  }
+}
+
+/** This end was closed, as happens when the container is known to be gone: there is no taking it up again. */
+function isClosed(error: SlotpoolError): boolean {
+  return ['UND_ERR_DESTROYED', 'UND_ERR_CLOSED'].includes((error.cause as { code?: string } | undefined)?.code ?? '')
 }
 
 /** No connection was made, so the command was not sent. */
