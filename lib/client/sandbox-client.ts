@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
+import { checkFilePath } from '../wire/file-path.ts'
 import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseLookup, leaseResponse } from '../wire/lease.ts'
 import { paths } from '../wire/protocol.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
@@ -63,6 +64,15 @@ export class SandboxClient {
     return this.connection.empty({ method: 'DELETE', path: paths.lease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
   }
 
+  /**
+   * Ends a lease that nobody has confirmed yet.
+   *
+   * @throws {SlotpoolError} `LEASE_CONTENDED` when somebody has: it stands then.
+   */
+  releaseProvisional(leaseId: string, signal?: AbortSignal): Promise<void> {
+    return this.connection.empty({ method: 'DELETE', path: paths.provisionalLease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+  }
+
   /** Ends an execution and all that it started; resolves when nothing of it is left. */
   cancel(leaseId: string, executionId: string, signal?: AbortSignal): Promise<void> {
     return this.connection.empty({
@@ -75,12 +85,14 @@ export class SandboxClient {
 
   /** Streams a file out of the slot. */
   async readFile(leaseId: string, path: string, signal?: AbortSignal): Promise<Readable> {
+    checkFilePath(path)
     return (await this.connection.send({ method: 'GET', path: paths.file(leaseId, path), signal })).body
   }
 
   /** Writes a file of `bytes` bytes in the slot; an existing one is replaced as a whole or not at all. */
-  writeFile(leaseId: string, path: string, body: Buffer | Readable, bytes: number, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({ method: 'PUT', path: paths.file(leaseId, path), content: { body, bytes }, signal })
+  async writeFile(leaseId: string, path: string, body: Buffer | Readable, bytes: number, signal?: AbortSignal): Promise<void> {
+    checkFilePath(path)
+    await this.connection.empty({ method: 'PUT', path: paths.file(leaseId, path), content: { body, bytes }, signal })
   }
 
   async close(): Promise<void> {

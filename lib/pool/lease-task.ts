@@ -1,12 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Backend } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Containers, ReadyContainer } from './containers.ts'
-import { checkOwner, findLease, type PlacedLease, settleLease } from './settle-lease.ts'
+import { checkOwner, findLease, giveWay, isGone, type PlacedLease, settleLease } from './settle-lease.ts'
 import type { WaitingLine } from './waiting-line.ts'
 
 /** How long one look-out for an idle slot lasts; then the containers are listed anew, for some may have come or gone. */
 const lookOutMs = 5_000
+
+const noServerPauseMs = 100
 
 export interface LeaseContext {
   config: Config
@@ -23,7 +26,8 @@ export async function leaseTask(context: LeaseContext, taskId: string, signal: A
   const { containers, line, config } = context
   const { ready } = await containers.look(signal)
   const found = await findLease(ready, taskId, signal)
-  if (found) return renewed(checkOwner(found, config.owner), config)
+  const standing = found && (await renewed(checkOwner(found, config.owner), config))
+  if (standing) return standing
   // Whoever waits already comes first.
   if (line.length === 0) {
     const placed = await place(context, ready, taskId, signal)
@@ -60,17 +64,23 @@ async function place(
     }
     if (!taken.lease.provisional) return taken
     const settled = await settleLease(taken, async () => (await containers.look(signal)).ready, signal).catch(async (error) => {
-      await at.client.release(taken.lease.leaseId).catch(() => {})
+      await giveWay(taken).catch(() => {})
       throw error
     })
-    return settled ? renewed(settled, config) : place(context, (await containers.look(signal)).ready, taskId, signal)
+    const standing = settled && (await renewed(settled, config))
+    return standing ?? place(context, (await containers.look(signal)).ready, taskId, signal)
   }
   return undefined
 }
 
-/** Counts the lease's lifetime from now, as long as this caller wants it. */
-async function renewed({ at, lease }: PlacedLease, config: Config): Promise<PlacedLease> {
-  return { at, lease: await at.client.renew(lease.leaseId, config.lifetimeMs) }
+/** Counts the lease's lifetime from now, as long as this caller wants it. Undefined when somebody has released it meanwhile. */
+async function renewed({ at, lease }: PlacedLease, config: Config): Promise<PlacedLease | undefined> {
+  try {
+    return { at, lease: await at.client.renew(lease.leaseId, config.lifetimeMs) }
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
 }
 
 /** Grows the pool by what those in line need, in one step. False when it is as large as it may get. */
@@ -89,7 +99,8 @@ async function idleSlot(ready: readonly ReadyContainer[], signal: AbortSignal): 
     const looks = ready.map(async ({ client }) => {
       if ((await client.idle(lookOutMs, either)) === 0) throw new Error('none')
     })
-    await Promise.any(looks).catch(() => {})
+    // With none that could be asked, a look at the containers would follow the last without a pause.
+    await Promise.any(looks).catch(() => delay(noServerPauseMs, undefined, { signal }).catch(() => {}))
   } finally {
     enough.abort()
   }

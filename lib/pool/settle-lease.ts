@@ -34,8 +34,8 @@ export async function settleLease(
     }
     if (rivals.length === 0) return confirm(mine, signal)
     if (rivals.some((one) => one.at.container.index < mine.at.container.index)) {
-      await giveWay(mine)
-      return undefined
+      // Two managers can share one provisional lease. When the other has confirmed it meanwhile, it stands.
+      return (await giveWay(mine)) ? undefined : confirm(mine, signal)
     }
     await delay(10)
   }
@@ -80,12 +80,19 @@ async function confirm(mine: PlacedLease, signal: AbortSignal): Promise<PlacedLe
   }
 }
 
-async function giveWay(mine: PlacedLease): Promise<void> {
-  await mine.at.client.release(mine.lease.leaseId).catch((error) => {
-    if (!isGone(error)) throw error
-  })
+/** Ends a lease unless somebody has confirmed it, who may be using it by now. False when somebody has. */
+export async function giveWay(mine: PlacedLease): Promise<boolean> {
+  try {
+    await mine.at.client.releaseProvisional(mine.lease.leaseId)
+    return true
+  } catch (error) {
+    if (isGone(error)) return true
+    if (error instanceof SlotpoolError && error.code === 'LEASE_CONTENDED') return false
+    throw error
+  }
 }
 
-function isGone(error: unknown): boolean {
+/** Whether a lease has ended, as the server that gave it says. */
+export function isGone(error: unknown): boolean {
   return error instanceof SlotpoolError && ['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)
 }

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
 import { SlotpoolError } from '../errors.ts'
 import { checkFilePath } from '../wire/file-path.ts'
 import type { Jail } from './jail/jail.ts'
@@ -76,13 +75,21 @@ export async function writeFile(jail: Jail, path: string, content: Readable, byt
   const child = enter(jail, ['bash', '--norc', '-c', writeScript, 'slotpool', path, String(bytes)], signal)
   child.stdout.resume()
   const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
-  const [complaint, code] = await Promise.all([
-    text(child.stderr),
-    ended,
-    // A writer that gave up early has said why; that its input then breaks is no news.
-    pipeline(content, child.stdin).catch(() => child.stdin.destroy()),
-  ])
+  feed(content, child.stdin)
+  const [complaint, code] = await Promise.all([text(child.stderr), ended])
   refuse(code, path, complaint, signal)
+}
+
+/** Not by `pipeline`: when the writer gives up early, that would destroy the request, and with it the connection for the answer. */
+function feed(content: Readable, stdin: Writable): void {
+  content.pipe(stdin)
+  stdin.once('error', () => {
+    content.unpipe(stdin)
+    content.resume()
+  })
+  content.once('close', () => {
+    if (!content.readableEnded) stdin.destroy()
+  })
 }
 
 /** `--norc`: with a socket for its stdin, bash would take itself for a remote shell and read the user's start files. */

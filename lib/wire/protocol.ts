@@ -22,6 +22,8 @@ export const paths = {
   leases: '/v1/leases',
   leaseOfTask: (taskId: string) => `/v1/leases?taskId=${encodeURIComponent(taskId)}`,
   lease: (leaseId: string) => `/v1/leases/${leaseId}`,
+  /** Ends a lease only while nobody has confirmed it. */
+  provisionalLease: (leaseId: string) => `/v1/leases/${leaseId}?provisional=true`,
   renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
   confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,
   execution: (leaseId: string, executionId: string) => `/v1/leases/${leaseId}/executions/${executionId}`,
