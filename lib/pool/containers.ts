@@ -46,7 +46,8 @@ export class Containers {
       let client = this.#clients.get(container.id)
       if (!client) {
         token ??= await this.#backend.token()
-        client = new SandboxClient(container.endpoint, token)
+        // Another look may have connected to it meanwhile.
+        client = this.#clients.get(container.id) ?? new SandboxClient(container.endpoint, token)
         this.#clients.set(container.id, client)
       }
       ready.push({ container, client })

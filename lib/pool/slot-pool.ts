@@ -9,7 +9,7 @@ import { type PoolStatus, poolStatus } from './pool-status.ts'
 import type { PlacedLease } from './settle-lease.ts'
 import { findLease } from './settle-lease.ts'
 import { Slot } from './slot.ts'
-import { WaitingLine } from './waiting-line.ts'
+import { turnOrAbort, WaitingLine } from './waiting-line.ts'
 
 /** How {@link SlotPool.open} goes about it. */
 export interface OpenOptions extends SlotPoolOptions {
@@ -90,7 +90,7 @@ export class SlotPool implements AsyncDisposable {
   async lease(taskId: string, options: LeaseOptions = {}): Promise<Slot> {
     this.#checkOpen()
     checkTaskId(taskId)
-    const { at, lease } = await this.#placed(taskId, options)
+    const { at, lease } = await this.#leaseInTime(taskId, options)
     const held = this.#slots.get(taskId)
     const slot = held?.leaseId === lease.leaseId ? held : this.#hold({ at, lease })
     if (options.heartbeat ?? true) slot.startHeartbeat()
@@ -190,13 +190,20 @@ export class SlotPool implements AsyncDisposable {
   }
 
   /** One attempt at a time for a task; a caller that gives up leaves the attempt to the others. */
-  async #placed(taskId: string, options: LeaseOptions): Promise<PlacedLease> {
+  async #placed(taskId: string, signal: AbortSignal): Promise<PlacedLease> {
     for (;;) {
       const underWay = this.#leasing.get(taskId)
       if (!underWay) break
-      await underWay.catch(() => {})
+      await turnOrAbort(
+        underWay.then(
+          () => {},
+          () => {},
+        ),
+        signal,
+      )
     }
-    const leasing = this.#leaseInTime(taskId, options).finally(() => this.#leasing.delete(taskId))
+    const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line }
+    const leasing = leaseTask(context, taskId, signal).finally(() => this.#leasing.delete(taskId))
     this.#leasing.set(taskId, leasing)
     return leasing
   }
@@ -206,9 +213,8 @@ export class SlotPool implements AsyncDisposable {
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(), waitMs)
     const signal = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
-    const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line }
     try {
-      return await leaseTask(context, taskId, signal)
+      return await this.#placed(taskId, signal)
     } catch (error) {
       if (deadline.signal.aborted && error instanceof SlotpoolError && error.code === 'CANCELLED') throw await this.#full(waitMs, error)
       throw error

@@ -30,7 +30,8 @@ export class WaitingLine {
   }
 }
 
-function turnOrAbort(turn: Promise<void>, signal: AbortSignal): Promise<void> {
+/** Resolves when `turn` does. @throws {SlotpoolError} `CANCELLED` when `signal` is aborted before. */
+export function turnOrAbort(turn: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason }))
     if (signal.aborted) return onAbort()
