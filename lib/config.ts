@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import { isAbsolute } from 'node:path'
+import { inspect } from 'node:util'
 import { closest } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { SlotpoolError } from './errors.ts'
@@ -269,7 +270,7 @@ function check(setting: Setting, value: unknown, name: string, got: unknown): un
   const result = setting.schema.safeParse(value)
   if (result.success) return result.data
   const expected = (result.error.issues[0]?.message ?? 'invalid').replace(/^expected /, '')
-  const shown = secretOptions.has(setting.option) ? '(hidden)' : (JSON.stringify(got) ?? String(got))
+  const shown = secretOptions.has(setting.option) ? '(hidden)' : typeof got === 'string' ? JSON.stringify(got) : inspect(got, { depth: 1 })
   throw new SlotpoolError('CONFIG_INVALID', `${name}: got ${shown}, expected ${expected}`, {
     details: { variable: setting.variable || setting.option, got: shown, expected },
   })

@@ -112,6 +112,7 @@ export class JailExecution extends Execution {
       await once(child, 'spawn')
     } catch (error) {
       for (const { reader } of outputs) reader.destroy()
+      if ((error as NodeJS.ErrnoException).code === 'E2BIG') throw tooLong(error)
       throw error
     } finally {
       for (const { writeFd } of outputs) closeSync(writeFd)
@@ -164,4 +165,16 @@ export class JailExecution extends Execution {
     const said = this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
     throw new SlotpoolError('JAIL_FAILED', `the command could not be started in its slot: ${said || 'its jail has ended'}`)
   }
+}
+
+/** Each passes on its own, but the kernel bounds a program's arguments and its environment, singly and together (execve(2)). */
+function tooLong(cause: unknown): SlotpoolError {
+  return new SlotpoolError(
+    'COMMAND_INVALID',
+    'got a command with an environment that are longer than the kernel takes; write them to a file',
+    {
+      cause,
+      details: { reason: 'length' },
+    },
+  )
 }
