@@ -1,0 +1,31 @@
+import type { Test } from 'tap'
+import { commandContract } from './contract/commands.ts'
+import { containerContract } from './contract/containers.ts'
+import { executionContract } from './contract/executions.ts'
+import { fileContract } from './contract/files.ts'
+import { fullPoolContract } from './contract/full-pool.ts'
+import { leaseContract } from './contract/leases.ts'
+import { manyTasksContract } from './contract/many-tasks.ts'
+import { openPool } from './contract/pool-under-test.ts'
+import type { ContractSubject } from './contract/subject.ts'
+
+/** What every backend has to do, through `SlotPool`, as its users meet it. */
+export async function backendContract(t: Test, subject: ContractSubject): Promise<void> {
+  const timeout = 240_000
+  await t.test('containers', { timeout }, (t) => containerContract(t, subject))
+  await t.test('one small pool', { timeout }, async (t) => {
+    // What one container can show is shown by one: on some backends a pool takes seconds to make.
+    const under = await openPool(t, subject, { slots: 2, min: 1, max: 1 })
+    await t.test('leases', (t) => leaseContract(t, under))
+    await t.test('a full pool', (t) => fullPoolContract(t, under))
+    await t.test('commands', (t) => commandContract(t, under))
+    await t.test('executions', (t) => executionContract(t, under))
+    await t.test('files', (t) => fileContract(t, under))
+    await t.test('down leaves nothing', async (t) => {
+      await under.pool.lease('still-running').then((slot) => slot.exec('sleep 8639900 & echo started'))
+      await under.pool.down()
+      t.same(await under.left(), [])
+    })
+  })
+  await t.test('many tasks', { timeout }, (t) => manyTasksContract(t, subject))
+}
