@@ -46,7 +46,7 @@ plugin "docker" {
     # its own. Without them TERMINAL_ISOLATION=uid still works.
     allow_caps = [
       "audit_write", "chown", "dac_override", "fowner", "fsetid", "kill", "mknod", "net_bind_service", "setfcap", "setgid",
-      "setpcap", "setuid", "sys_chroot", "sys_admin", "net_admin",
+      "setpcap", "setuid", "sys_chroot", "sys_admin", "net_admin", "sys_ptrace",
     ]
 
     # The allocation's folder is a bind mount in the container, and slots keep their files there.

@@ -59,7 +59,7 @@ job "slotpool-default" {
         force_pull         = false
         image_pull_timeout = "30m"
         ports              = ["http"]
-        entrypoint         = ["node", "/opt/slotpool/sandbox-server.js"]
+        entrypoint         = ["/usr/bin/tini", "--", "node", "/opt/slotpool/sandbox-server.js"]
         args = [
           "--listen", "tcp:0.0.0.0:7780",
           "--token-file", "${NOMAD_SECRETS_DIR}/token",
@@ -76,7 +76,7 @@ job "slotpool-default" {
 
         # For a jail of its own for each slot. Needs allow_caps in the client's docker plugin (see nomad-dev.hcl); without
         # these three lines --isolation uid works.
-        cap_add      = ["sys_admin", "net_admin"]
+        cap_add      = ["sys_admin", "net_admin", "sys_ptrace"]
         security_opt = ["seccomp=unconfined", "apparmor=unconfined"]
       }
 

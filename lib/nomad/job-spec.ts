@@ -1,4 +1,5 @@
 import type { IsolationChoice, NetworkChoice } from '../config.ts'
+import { jailCapabilities, serverEntrypoint } from '../image-layout.ts'
 
 /** What a pool's job is made from. */
 export interface PoolJob {
@@ -101,7 +102,7 @@ function task(job: PoolJob): Record<string, unknown> {
       image_pull_timeout: imagePullTimeout,
       ports: [portLabel],
       // Written out, so that an image made from ours with another entry point still serves slots.
-      entrypoint: ['node', '/opt/slotpool/sandbox-server.js'],
+      entrypoint: [...serverEntrypoint],
       args: serverArguments(job),
       memory_hard_limit: memoryMb + ceilingPerSlotMb * job.slots,
       pids_limit: pidsLimit(job.slots),
@@ -141,7 +142,7 @@ function pidsLimit(slots: number): number {
  */
 function jailPrivileges(isolation: IsolationChoice): Record<string, unknown> {
   if (isolation !== 'auto' && isolation !== 'jail') return {}
-  return { cap_add: ['sys_admin', 'net_admin'], security_opt: ['seccomp=unconfined', 'apparmor=unconfined'] }
+  return { cap_add: jailCapabilities.map((name) => name.toLowerCase()), security_opt: ['seccomp=unconfined', 'apparmor=unconfined'] }
 }
 
 /** Writes the token into the secrets folder, a tmpfs that only the task sees. It is read by the node and is not in the job. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../errors.ts'
 import type { SlotFolders, SlotIdentity } from './jail/jail.ts'
+import { toolPath } from './tool-path.ts'
 
 /** Makes the folders of a slot below `root`, owned by the slot's user and closed to everybody else. */
 export async function makeSlotFolders(root: string, identity: SlotIdentity): Promise<SlotFolders> {
@@ -34,7 +35,7 @@ export async function wipeSlotFolders(root: string): Promise<void> {
 
 /** Null when it exited with 0, else what it said. */
 async function run(file: string, args: string[]): Promise<string | null> {
-  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: toolPath } })
   const [said, code] = await Promise.all([
     text(child.stderr),
     new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve)),

@@ -25,7 +25,7 @@ export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
   await untilGone(async () => {
     const stopped = new Set<number>()
     for (;;) {
-      const fresh = (await members(marks)).filter((one) => one.inside && !stopped.has(one.pid))
+      const fresh = (await executionMembers(marks)).filter((one) => one.inside && !stopped.has(one.pid))
       if (fresh.length === 0) break
       for (const { pid } of fresh) {
         signalProcess(pid, 'SIGSTOP')
@@ -35,7 +35,7 @@ export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
     for (const pid of stopped) signalProcess(pid, 'SIGKILL')
     // A leader outside of the jail is our way in. It is not killed: what it has started would be left to whoever adopts orphans out there.
     // It ends by itself once that is gone, unless it was stopped along with it.
-    const outside = (await members(marks)).filter((one) => !one.inside)
+    const outside = (await executionMembers(marks)).filter((one) => !one.inside)
     for (const { pid } of outside) signalProcess(pid, 'SIGCONT')
     return stopped.size + outside.length
   })
@@ -62,7 +62,11 @@ async function untilGone(kill: () => Promise<number>): Promise<void> {
 }
 
 /** The living processes of an execution, and whether each is inside of the slot. */
-async function members({ candidates, leader, environmentEntry }: ExecutionMarks): Promise<{ pid: number; inside: boolean }[]> {
+export async function executionMembers({
+  candidates,
+  leader,
+  environmentEntry,
+}: ExecutionMarks): Promise<{ pid: number; inside: boolean }[]> {
   const inside = new Set(await candidates())
   const found = await stats([leader, ...inside])
   const own = new Set<number>([leader])

@@ -39,7 +39,10 @@ t.test('nothing replaces a container unasked, and nothing deploys', async (t) =>
 
 t.test('privileges only where a jail may need them', async (t) => {
   for (const isolation of ['auto', 'jail'] as const) {
-    t.match(configOf({ isolation }), { cap_add: ['sys_admin', 'net_admin'], security_opt: ['seccomp=unconfined', 'apparmor=unconfined'] })
+    t.match(configOf({ isolation }), {
+      cap_add: ['sys_admin', 'net_admin', 'sys_ptrace'],
+      security_opt: ['seccomp=unconfined', 'apparmor=unconfined'],
+    })
   }
   for (const isolation of ['uid', 'none'] as const) {
     t.notHas(configOf({ isolation }), { cap_add: [] })

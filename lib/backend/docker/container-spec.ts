@@ -1,5 +1,6 @@
 import type { ContainerCreateOptions, HostConfig } from 'dockerode'
 import type { Config } from '../../config.ts'
+import { jailCapabilities, serverEntrypoint } from '../../image-layout.ts'
 import { labelsFor } from './container-labels.ts'
 
 /** The port of the sandbox server inside the container. */
@@ -21,7 +22,7 @@ export function containerSpec(config: Config, index: number): ContainerCreateOpt
     name: containerName(config.pool, index),
     Image: config.image,
     // Written out, so that an image made from ours with another entry point or user still serves slots.
-    Entrypoint: ['node', '/opt/slotpool/sandbox-server.js'],
+    Entrypoint: [...serverEntrypoint],
     User: '0:0',
     Cmd: serverArguments(config),
     Labels: labelsFor(config, index),
@@ -59,10 +60,10 @@ function pidsLimit(slots: number): number {
 }
 
 /**
- * Jails are made of mounts and namespaces: SYS_ADMIN; a network of a slot's own: NET_ADMIN. Docker's seccomp profile and AppArmor refuse
+ * What jails need. Docker's seccomp profile and AppArmor refuse
  * both whatever the capabilities. Slots themselves get none of these.
  */
 function privileges(config: Config): HostConfig {
   if (config.isolation !== 'auto' && config.isolation !== 'jail') return {}
-  return { CapAdd: ['SYS_ADMIN', 'NET_ADMIN'], SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'] }
+  return { CapAdd: [...jailCapabilities], SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'] }
 }

@@ -29,7 +29,7 @@ export async function namespaceMend(machine: Machine, inContainer: boolean, proc
   // Root needs no user namespace, but the right to make the others; anybody else gets that right from one, which cannot mount a new
   // /proc while Docker covers parts of the old.
   return machine.isRoot
-    ? `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN ${unconfined} …`
+    ? `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE ${unconfined} …`
     : `docker run ${unconfined} --security-opt systempaths=unconfined …`
 }
 

@@ -1,10 +1,14 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { IsolationChoice, NetworkChoice } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { runProgram } from '../run-program.ts'
+import { executionMembers } from '../terminate.ts'
+import { toolPath } from '../tool-path.ts'
 import { BubblewrapJails } from './bubblewrap.ts'
-import type { JailKind } from './jail.ts'
+import type { Jail, JailKind } from './jail.ts'
 import { OwnUidJails } from './own-uid.ts'
 import { UnisolatedJails } from './unisolated.ts'
 
@@ -59,7 +63,10 @@ async function tryIsolation(kind: JailKind, folder: string): Promise<string | nu
     const jail = await kind.make(0, trial)
     try {
       const { exitCode, stderr } = await runProgram(jail, ['bash', '-c', 'exit 42'])
-      return exitCode === 42 ? null : `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
+      if (exitCode !== 42) return `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
+      return (await seesProcesses(jail))
+        ? null
+        : 'the processes of a slot cannot be told from others (in a container that takes CAP_SYS_PTRACE)'
     } finally {
       await jail.end()
     }
@@ -67,5 +74,24 @@ async function tryIsolation(kind: JailKind, folder: string): Promise<string | nu
     return error instanceof SlotpoolError ? error.message : String(error)
   } finally {
     await kind.wipe(trial)
+  }
+}
+
+/** What cannot be seen cannot be ended: a command whose time is up would leave its processes behind. */
+async function seesProcesses(jail: Jail): Promise<boolean> {
+  const { file, args } = jail.enter({ PATH: toolPath }, ['bash', '--norc', '-c', 'echo here; read -r'])
+  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'ignore'], env: { PATH: toolPath }, detached: true })
+  const ended = new Promise((resolve) => child.once('close', resolve).once('error', resolve))
+  try {
+    await Promise.race([once(child.stdout, 'data'), ended])
+    const members = await executionMembers({
+      candidates: () => jail.processes(),
+      leader: child.pid ?? 0,
+      environmentEntry: `PATH=${toolPath}`,
+    })
+    return members.some((one) => one.inside)
+  } finally {
+    child.stdin.end('\n')
+    await ended
   }
 }

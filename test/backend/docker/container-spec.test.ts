@@ -25,7 +25,7 @@ t.test('a container is named and labelled for its pool, and goes with its volume
 t.test('only jails get more than Docker gives by itself', async (t) => {
   const hostConfig = (isolation: 'auto' | 'jail' | 'uid' | 'none') => containerSpec(loadConfig({ isolation }, {}), 0).HostConfig
   for (const isolation of ['auto', 'jail'] as const) {
-    t.same(hostConfig(isolation)?.CapAdd, ['SYS_ADMIN', 'NET_ADMIN'])
+    t.same(hostConfig(isolation)?.CapAdd, ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE'])
     t.same(hostConfig(isolation)?.SecurityOpt, ['seccomp=unconfined', 'apparmor=unconfined'])
   }
   for (const isolation of ['uid', 'none'] as const) {

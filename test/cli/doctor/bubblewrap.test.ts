@@ -63,5 +63,8 @@ t.test('what lets ordinary users make namespaces', async (t) => {
   t.equal(await namespaceMend(user, false, switches(ubuntu)), 'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0')
   t.equal(await namespaceMend(user, false, switches({})), null)
   t.match(await namespaceMend(user, true, switches({})), /^docker run .*systempaths=unconfined/)
-  t.match(await namespaceMend(bareMachine(), true, switches(ubuntu)), /^docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN /)
+  t.match(
+    await namespaceMend(bareMachine(), true, switches(ubuntu)),
+    /^docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE /,
+  )
 })

@@ -3,6 +3,7 @@ import Docker from 'dockerode'
 import t from 'tap'
 import type { BuildProgress } from '../../../lib/backend/docker/build-events.ts'
 import { buildImage } from '../../../lib/backend/docker/image-build.ts'
+import { serverEntrypoint } from '../../../lib/image-layout.ts'
 import { baseImage } from '../../fixtures/base-image.ts'
 import { dockerSkip } from '../../fixtures/require-service.ts'
 import { testName } from '../../fixtures/test-name.ts'
@@ -25,7 +26,7 @@ t.test('building the image', { skip, timeout: 300_000 }, async (t) => {
     )
     const image = await docker.getImage(tag).inspect()
     t.equal(image.Id, built.imageId)
-    t.same(image.Config.Entrypoint, ['node', '/opt/slotpool/sandbox-server.js'])
+    t.same(image.Config.Entrypoint, serverEntrypoint)
     t.match(image.Config.Labels, { 'org.opencontainers.image.version': /^\d+\.\d+\.\d+/ })
     t.equal((await buildImage({ tag, ...base })).imageId, built.imageId, 'a second time it comes from the cache')
   })

@@ -133,7 +133,7 @@ t.test('a client that does not allow the capabilities of a jail', { skip }, asyn
 
   const error = await failure(pool.backend().grow(1))
   t.match(error, { code: 'NOMAD_TASK_FAILED', retryable: false })
-  t.match(error.message, /driver does not allow the following capabilities: (net_admin|sys_admin).*TERMINAL_ISOLATION=uid/)
+  t.match(error.message, /driver does not allow the following capabilities: (net_admin|sys_admin|sys_ptrace).*TERMINAL_ISOLATION=uid/)
   t.strictSame(await pool.left(), [])
 
   t.match(await pool.backend({ isolation: 'uid' }).grow(1), [{ state: 'ready' }])
