@@ -1,0 +1,160 @@
+import { userInfo } from 'node:os'
+import t from 'tap'
+import { type Config, loadConfig, type SlotPoolOptions } from '../lib/config.ts'
+
+t.test('defaults', async (t) => {
+  const { given, ...config } = loadConfig({}, {})
+  t.same(config, {
+    env: 'local',
+    pool: 'default',
+    image: 'slotpool/sandbox:0.1',
+    slots: 10,
+    min: 1,
+    max: 10,
+    isolation: 'auto',
+    network: 'outbound',
+    timeoutMs: 60_000,
+    lifetimeMs: 300_000,
+    owner: userInfo().username,
+    nomad: { address: 'http://localhost:4646', driver: 'docker', autostart: false, fallback: 'docker' },
+  })
+  t.equal(given.size, 0)
+})
+
+/** Variable, option, a good text and its value, and bad texts. */
+const variables: readonly [string, string, string, unknown, string[]][] = [
+  ['TERMINAL_ENV', 'env', 'sandbox', 'sandbox', ['', 'Local', 'podman']],
+  ['TERMINAL_POOL', 'pool', 'a-1', 'a-1', ['', 'A', '-a', 'a-', 'a_b', 'a'.repeat(41)]],
+  ['TERMINAL_NOMAD_IMAGE', 'image', 'me/image:1', 'me/image:1', ['']],
+  ['TERMINAL_NOMAD_SLOTS', 'slots', '25', 25, ['', '0', '1001', '1.5', '-1', ' 1', '1e1', '0x1', 'many']],
+  ['TERMINAL_NOMAD_MIN', 'min', '0', 0, ['', '-1', '10001', '1.5']],
+  ['TERMINAL_NOMAD_MAX', 'max', '30', 30, ['', '0', '10001', 'all']],
+  ['TERMINAL_ISOLATION', 'isolation', 'none', 'none', ['', 'chroot']],
+  ['TERMINAL_NETWORK', 'network', 'host', 'host', ['', 'bridge']],
+  ['TERMINAL_TIMEOUT', 'timeoutMs', '0.5', 500, ['', '0', '-1', '60s', '1e3', '2147484', '.5', 'Infinity']],
+  ['TERMINAL_LIFETIME_SECONDS', 'lifetimeMs', '2147483', 2_147_483_000, ['', '0', '5m', '2147483.001']],
+  ['TERMINAL_CWD', 'cwd', '/work', '/work', ['', 'work', './work']],
+  ['TERMINAL_NOMAD_ADDRESS', 'nomad.address', 'https://nomad:4646/', 'https://nomad:4646', ['', 'nomad:4646', 'ftp://nomad']],
+  ['TERMINAL_NOMAD_DRIVER', 'nomad.driver', 'singularity', 'singularity', ['', 'exec']],
+  ['TERMINAL_NOMAD_AUTOSTART', 'nomad.autostart', '1', true, ['', 'true', 'yes', '2']],
+  ['TERMINAL_NOMAD_FALLBACK', 'nomad.fallback', 'local', 'local', ['', 'nomad']],
+]
+
+function valueAt(config: object, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config)
+}
+
+function optionsWith(path: string, value: unknown): SlotPoolOptions {
+  return path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as SlotPoolOptions
+}
+
+for (const [variable, option, text, value, bad] of variables) {
+  t.test(variable, async (t) => {
+    const config = loadConfig({}, { [variable]: text })
+    t.equal(valueAt(config, option), value)
+    t.same([...config.given], [option])
+    for (const one of bad) {
+      t.throws(
+        () => loadConfig({}, { [variable]: one }),
+        { code: 'CONFIG_INVALID', message: new RegExp(`^${variable}: got .+, expected .+`) },
+        one,
+      )
+    }
+    t.throws(() => loadConfig({}, { [`${variable}S`]: text }), {
+      code: 'CONFIG_UNKNOWN_VARIABLE',
+      details: { variable: `${variable}S`, nearest: variable },
+    })
+    t.same(loadConfig(optionsWith(option, value), {}), config, 'the option means the same')
+  })
+}
+
+t.test('an option wins over its variable, which must be good all the same', async (t) => {
+  t.equal(loadConfig({ slots: 3 }, { TERMINAL_NOMAD_SLOTS: '5' }).slots, 3)
+  t.throws(() => loadConfig({ slots: 3 }, { TERMINAL_NOMAD_SLOTS: 'x' }), { code: 'CONFIG_INVALID' })
+  t.equal(loadConfig({ cwd: undefined } as unknown as SlotPoolOptions, { TERMINAL_CWD: '/a' }).cwd, '/a', 'undefined is not given')
+})
+
+t.test('bad options are refused, never coerced', async (t) => {
+  const bad: unknown[] = [
+    { slots: '3' },
+    { slots: 3n },
+    { slots: Number.NaN },
+    { slots: null },
+    { timeoutMs: 0.5 },
+    { timeoutMs: Number.POSITIVE_INFINITY },
+    { owner: '' },
+    { nomad: { autostart: 1 } },
+    { nomad: null },
+    { nomad: { adress: 'http://a' } },
+    { slot: 3 },
+    { min: 3, max: 2 },
+  ]
+  for (const options of bad) t.throws(() => loadConfig(options as SlotPoolOptions, {}), { code: 'CONFIG_INVALID' })
+  t.throws(() => loadConfig({ slots: Number.NaN }, {}), { message: /^option slots: got NaN, expected a whole number from 1 to 1000$/ })
+  t.throws(() => loadConfig({ slot: 3 } as SlotPoolOptions, {}), { details: { option: 'slot', nearest: 'slots' } })
+})
+
+t.test('one bound without the other', async (t) => {
+  const bounds = (options: SlotPoolOptions) => {
+    const { min, max } = loadConfig(options, {})
+    return { min, max }
+  }
+  t.same(bounds({ min: 20 }), { min: 20, max: 20 })
+  t.same(bounds({ max: 1 }), { min: 1, max: 1 })
+  t.throws(() => loadConfig({}, { TERMINAL_NOMAD_MIN: '3', TERMINAL_NOMAD_MAX: '2' }), {
+    code: 'CONFIG_INVALID',
+    message: /^TERMINAL_NOMAD_MIN: got 3, expected at most TERMINAL_NOMAD_MAX, which is 2/,
+  })
+})
+
+t.test('variables of Nomad’s own', async (t) => {
+  const { nomad } = loadConfig(
+    {},
+    {
+      NOMAD_ADDR: 'http://a:1',
+      NOMAD_TOKEN: 't',
+      NOMAD_NAMESPACE: 'n',
+      NOMAD_REGION: 'r',
+      NOMAD_CACERT: 'ca',
+      NOMAD_CLIENT_CERT: 'cc',
+      NOMAD_CLIENT_KEY: 'ck',
+    },
+  )
+  t.same(nomad, {
+    address: 'http://a:1',
+    token: 't',
+    namespace: 'n',
+    region: 'r',
+    caCert: 'ca',
+    clientCert: 'cc',
+    clientKey: 'ck',
+    driver: 'docker',
+    autostart: false,
+    fallback: 'none',
+  })
+  const address = (env: NodeJS.ProcessEnv): Config['nomad']['address'] => loadConfig({}, env).nomad.address
+  t.equal(address({ NOMAD_ADDR: 'http://a:1', TERMINAL_NOMAD_ADDRESS: 'http://b:1' }), 'http://b:1')
+  t.equal(address({ NOMAD_ADDR: '' }), 'http://localhost:4646', 'an empty one counts as unset')
+  t.equal(loadConfig({}, { NOMAD_ANYTHING: 'x' }).env, 'local', 'others are none of our business')
+})
+
+t.test('a token is never shown', async (t) => {
+  const refused = (() => {
+    try {
+      loadConfig({ nomad: { token: 12345 as unknown as string } }, {})
+    } catch (error) {
+      return error
+    }
+  })()
+  t.match(refused, { code: 'CONFIG_INVALID' })
+  t.notMatch(JSON.stringify(refused), /12345/)
+})
+
+t.test('what a terminal emulator sets is not meant for us', async (t) => {
+  t.equal(loadConfig({}, { TERMINAL_EMULATOR: 'JetBrains-JediTerm' }).env, 'local')
+})
+
+t.test('nothing changes it afterwards', async (t) => {
+  const config = loadConfig({}, {})
+  t.ok(Object.isFrozen(config) && Object.isFrozen(config.nomad))
+})
