@@ -1,0 +1,166 @@
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { ScriptedJails } from '../../lib/backend/fake/scripted-runtime.ts'
+import type { HeldLease } from '../../lib/sandbox/held-lease.ts'
+import { LeaseTable } from '../../lib/sandbox/lease-table.ts'
+import { Slots } from '../../lib/sandbox/slots.ts'
+import { MovedClock } from '../fixtures/moved-clock.ts'
+
+const log = pino({ enabled: false })
+
+async function table(t: Test, count = 2) {
+  const clock = new MovedClock()
+  const slots = new Slots({ count, kind: new ScriptedJails(), folder: '/', log })
+  await slots.start()
+  const ended: string[] = []
+  const leases = new LeaseTable({ slots, clock, log, onEnd: (held: HeldLease) => void ended.push(held.taskId) })
+  t.teardown(async () => {
+    await leases.releaseAll('the test is over')
+    await slots.close()
+  })
+  const take = async (taskId: string, extra: { owner?: string; ttlMs?: number; provisional?: boolean } = {}) =>
+    (await leases.acquire({ taskId, owner: 'me', ttlMs: 60_000, provisional: false, ...extra })).lease
+  return { clock, slots, leases, ended, take }
+}
+
+t.test('a task has one lease, however many ask at once', async (t) => {
+  const { leases } = await table(t, 3)
+  const request = { taskId: 'a', owner: 'me', ttlMs: 1000, provisional: false }
+  const all = await Promise.all(Array.from({ length: 10 }, () => leases.acquire(request)))
+  t.equal(new Set(all.map((one) => one.lease.leaseId)).size, 1)
+  t.equal(all.filter((one) => one.created).length, 1)
+  t.equal(leases.size, 1)
+  await t.rejects(leases.acquire({ ...request, owner: 'you' }), { code: 'LEASE_OWNER_MISMATCH', details: { taskId: 'a', owner: 'me' } })
+})
+
+t.test('when every slot is leased, the next is told so at once', async (t) => {
+  const { take } = await table(t, 3)
+  const asked = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => take(`task-${i}`)))
+  t.equal(asked.filter((one) => one.status === 'fulfilled').length, 3)
+  for (const one of asked) if (one.status === 'rejected') t.match(one.reason, { code: 'SLOT_UNAVAILABLE', cause: undefined })
+})
+
+t.test('a lease ends when it was not used for its lifetime', async (t) => {
+  const { clock, leases, ended, take } = await table(t)
+  const { leaseId } = await take('a', { ttlMs: 60_000 })
+  clock.move(59_999)
+  t.equal(leases.get(leaseId).taskId, 'a')
+  clock.move(1)
+  t.same(ended, ['a'])
+  t.throws(() => leases.get(leaseId), { code: 'LEASE_LOST', message: /it was not used for 60 s/ })
+  t.equal((await take('a')).leaseId === leaseId, false, 'its task gets a new one')
+})
+
+t.test('use, renewing and asking again keep it', async (t) => {
+  const { clock, leases, ended, take } = await table(t)
+  const held = await take('a', { ttlMs: 60_000 })
+  clock.move(50_000)
+  leases.renew(held.leaseId, 60_000)
+  clock.move(50_000)
+  await take('a', { ttlMs: 60_000 })
+  clock.move(50_000)
+  leases.touch(held)
+  clock.move(50_000)
+  let finish = (): void => {}
+  const work = leases.use(held, () => new Promise<void>((resolve) => (finish = resolve)))
+  clock.move(10 * 60_000)
+  t.same(ended, [], 'work under way keeps it however long it takes')
+  finish()
+  await work
+  clock.move(59_999)
+  t.same(ended, [])
+  clock.move(60_000)
+  t.same(ended, ['a'])
+})
+
+t.test('looking is no use', async (t) => {
+  const { clock, leases, ended, take } = await table(t)
+  const { leaseId } = await take('a', { ttlMs: 10_000 })
+  clock.move(9_000)
+  leases.get(leaseId)
+  leases.ofTask('a')
+  clock.move(1_000)
+  t.same(ended, ['a'])
+})
+
+t.test('a lifetime made shorter counts, at the latest ten seconds after', async (t) => {
+  const { clock, leases, ended, take } = await table(t)
+  const { leaseId } = await take('a', { ttlMs: 600_000 })
+  leases.renew(leaseId, 1_000)
+  clock.move(11_000)
+  t.same(ended, ['a'])
+})
+
+t.test('a provisional lease ends within ten seconds unless it is confirmed', async (t) => {
+  const { clock, leases, ended, take } = await table(t)
+  const forgotten = await take('forgotten', { provisional: true })
+  const confirmed = await take('confirmed', { provisional: true })
+  leases.confirm(confirmed.leaseId)
+  clock.move(10_000)
+  t.same(ended, ['forgotten'])
+  t.throws(() => leases.confirm(forgotten.leaseId), { code: 'LEASE_LOST', message: /nobody confirmed it/ })
+  t.equal(leases.get(confirmed.leaseId).provisional, false)
+})
+
+t.test('who gives way ends only what nobody confirmed', async (t) => {
+  const { leases, take } = await table(t)
+  const held = await take('a', { provisional: true })
+  t.equal(await take('a', { provisional: true }), held, 'two managers share it')
+  leases.confirm(held.leaseId)
+  await t.rejects(leases.releaseProvisional(held.leaseId), { code: 'LEASE_CONTENDED' })
+  t.equal(leases.get(held.leaseId), held)
+  const other = await take('b', { provisional: true })
+  await leases.releaseProvisional(other.leaseId)
+  t.throws(() => leases.get(other.leaseId), { code: 'LEASE_LOST' })
+})
+
+t.test('one who did not ask for a provisional lease gets none', async (t) => {
+  const { take } = await table(t)
+  t.equal((await take('a', { provisional: true })).provisional, true)
+  t.equal((await take('a')).provisional, false)
+})
+
+t.test('an ended lease is remembered, an unknown one is told apart', async (t) => {
+  const { leases, take } = await table(t)
+  const { leaseId } = await take('a')
+  await Promise.all([leases.release(leaseId), leases.release(leaseId)].map((one) => one.catch(() => {})))
+  t.throws(() => leases.get(leaseId), { code: 'LEASE_LOST', message: /it was released/ })
+  t.throws(() => leases.get('never'), { code: 'LEASE_NOT_FOUND' })
+  await t.rejects(leases.release(leaseId), { code: 'LEASE_LOST' })
+})
+
+t.test('a lease that nobody waited for is given up, unless another shares it', async (t) => {
+  const { leases, take } = await table(t)
+  const held = await take('a')
+  await leases.abandon(held)
+  t.equal(leases.ofTask('a'), undefined)
+  const shared = await take('b')
+  await take('b')
+  await leases.abandon(shared)
+  t.equal(leases.ofTask('b'), shared)
+})
+
+t.test('its slot serves the next once it is back, and after the end nobody gets one', async (t) => {
+  const { leases, take } = await table(t, 1)
+  const seen = new Set<unknown>()
+  for (let i = 0; i < 20; i++) {
+    const held = await take(`task-${i}`)
+    t.equal(held.slot.number, 0)
+    seen.add(held.slot.jail)
+    await leases.release(held.leaseId)
+  }
+  t.equal(seen.size, 20, 'each time with a new jail')
+  const { leaseId } = await take('last')
+  await leases.releaseAll('it was shut down')
+  t.throws(() => leases.get(leaseId), { code: 'LEASE_LOST', message: /it was shut down/ })
+  await t.rejects(take('too-late'), { code: 'SLOT_UNAVAILABLE' })
+})
+
+t.test('a jail that ends by itself takes its lease with it', async (t) => {
+  const { leases, ended, take } = await table(t)
+  const held = await take('a')
+  await held.slot.jail.end()
+  await new Promise((resolve) => setImmediate(resolve))
+  t.same(ended, ['a'])
+  t.throws(() => leases.get(held.leaseId), { code: 'LEASE_LOST', message: /its jail ended unexpectedly/ })
+})
