@@ -41,9 +41,9 @@ client {
 
 plugin "docker" {
   config {
-    # What Nomad allows by default, which is what Docker gives a container but for NET_RAW, and the two capabilities with
-    # which the sandbox server makes a jail for each slot: SYS_ADMIN for namespaces and mounts, NET_ADMIN for the network of
-    # its own. Without them TERMINAL_ISOLATION=uid still works.
+    # What Nomad allows by default, which is what Docker gives a container but for NET_RAW, and the capabilities with which
+    # the sandbox server makes a jail for each slot: SYS_ADMIN for namespaces and mounts, NET_ADMIN for the network of its
+    # own, SYS_PTRACE to see whose processes are whose. Without them TERMINAL_ISOLATION=uid still works.
     allow_caps = [
       "audit_write", "chown", "dac_override", "fowner", "fsetid", "kill", "mknod", "net_bind_service", "setfcap", "setgid",
       "setpcap", "setuid", "sys_chroot", "sys_admin", "net_admin", "sys_ptrace",

@@ -75,7 +75,7 @@ job "slotpool-default" {
         pids_limit        = 11264
 
         # For a jail of its own for each slot. Needs allow_caps in the client's docker plugin (see nomad-dev.hcl); without
-        # these three lines --isolation uid works.
+        # these two lines --isolation uid works.
         cap_add      = ["sys_admin", "net_admin", "sys_ptrace"]
         security_opt = ["seccomp=unconfined", "apparmor=unconfined"]
       }

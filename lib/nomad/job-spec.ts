@@ -137,8 +137,8 @@ function pidsLimit(slots: number): number {
 }
 
 /**
- * What making a jail for each slot takes: namespaces and mounts, and Docker's profiles, which refuse them, out of the way. The sandbox
- * server takes it all from the slots again. Where a client's `allow_caps` lacks them, isolation `uid` and `none` do without.
+ * What making a jail for each slot takes: namespaces and mounts, a sight of whose processes are whose, and Docker's profiles, which refuse
+ * them, out of the way. The sandbox server takes it all from the slots again. Where a client's `allow_caps` lacks them, isolation `uid` and `none` do without.
  */
 function jailPrivileges(isolation: IsolationChoice): Record<string, unknown> {
   if (isolation !== 'auto' && isolation !== 'jail') return {}
