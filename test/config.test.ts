@@ -91,7 +91,7 @@ t.test('bad options are refused, never coerced', async (t) => {
   ]
   for (const options of bad) t.throws(() => loadConfig(options as SlotPoolOptions, {}), { code: 'CONFIG_INVALID' })
   t.throws(() => loadConfig({ slots: Number.NaN }, {}), { message: /^option slots: got NaN, expected a whole number from 1 to 1000$/ })
-  t.throws(() => loadConfig({ slot: 3 } as SlotPoolOptions, {}), { details: { option: 'slot', nearest: 'slots' } })
+  t.throws(() => loadConfig({ slot: 3 } as SlotPoolOptions, {}), { code: 'CONFIG_INVALID', details: { option: 'slot', nearest: 'slots' } })
 })
 
 t.test('one bound without the other', async (t) => {

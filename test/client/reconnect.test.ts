@@ -1,0 +1,68 @@
+import t from 'tap'
+import { SandboxClient } from '../../lib/client/sandbox-client.ts'
+import { cuttingProxy } from '../fixtures/cutting-proxy.ts'
+import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
+
+t.setTimeout(120_000)
+
+t.test('connections that break in the middle of an answer', async (t) => {
+  const { endpoint, token, lease } = await sandboxServer(t)
+  const { leaseId } = await lease('a')
+  const proxy = await cuttingProxy(t, endpoint.socketPath)
+  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
+  t.teardown(() => client.close())
+  const expected = Array.from({ length: 200_000 }, (_, i) => `${i + 1}\n`).join('')
+
+  await t.test('the answer arrives whole, and the command ran once', async (t) => {
+    for (const afterBytes of [0, 1, 300, 4096, 70_000, 700_000, expected.length - 100]) {
+      await ran(client, leaseId, 'rm -f runs')
+      proxy.cutAfter(afterBytes)
+      const result = await ran(client, leaseId, 'echo ran >> runs; seq 1 200000')
+      t.equal(proxy.cuts, 1, `after ${afterBytes} bytes`)
+      t.match(result, { exitCode: 0, missedBytes: 0, stdoutBytes: expected.length })
+      t.ok(result.stdout === expected)
+      proxy.cutAfter(undefined)
+      t.equal((await ran(client, leaseId, 'cat runs')).stdout, 'ran\n')
+    }
+  })
+
+  await t.test('even when they break again and again', async (t) => {
+    proxy.cutAfter(200_000, 5)
+    const result = await ran(client, leaseId, 'echo ran > many; seq 1 200000')
+    t.equal(proxy.cuts, 5)
+    t.ok(result.stdout === expected)
+    proxy.cutAfter(undefined)
+    t.equal((await ran(client, leaseId, 'cat many')).stdout, 'ran\n')
+  })
+
+  await t.test('one that takes output and breaks is no error of the command', async (t) => {
+    proxy.cutAfter(0)
+    t.match(await ran(client, leaseId, 'exit 7'), { exitCode: 7 })
+    proxy.cutAfter(undefined)
+  })
+})
+
+t.test('a server that is not there', async (t) => {
+  const client = new SandboxClient({ url: 'http://slotpool', socketPath: `${t.testdir()}/none.sock` }, 'x')
+  t.teardown(() => client.close())
+  await t.rejects(ran(client, 'a', 'echo hello'), { code: 'SERVER_UNREACHABLE', retryable: true })
+  await t.rejects(client.status(), { code: 'SERVER_UNREACHABLE' })
+})
+
+t.test('a client that is closed while a command runs asks no more', async (t) => {
+  const { endpoint, token, lease } = await sandboxServer(t)
+  const { leaseId } = await lease('a')
+  const client = new SandboxClient(endpoint, token)
+  const running = ran(client, leaseId, 'echo started; sleep 8639930', { onStdout: () => void client.close() })
+  await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN' })
+})
+
+t.test('what answers with something else than frames', async (t) => {
+  const { endpoint, token, lease } = await sandboxServer(t)
+  const { leaseId } = await lease('a')
+  const proxy = await cuttingProxy(t, endpoint.socketPath)
+  proxy.garble(leaseId)
+  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
+  t.teardown(() => client.close())
+  await t.rejects(ran(client, leaseId, 'echo hello'), { code: 'PROTOCOL_MISMATCH' })
+})
