@@ -9,12 +9,19 @@ export type Notice = (line: string) => void
  * The backend of a configuration. `sandbox` is the first of nomad, docker, local that answers; `nomad` without an agent goes where
  * `TERMINAL_NOMAD_FALLBACK` says, with a notice. Engines are loaded only when they are used.
  *
- * @throws {SlotpoolError} `NOMAD_UNAVAILABLE` where no agent answers and there is no fallback.
+ * @throws {SlotpoolError} `CONFIG_INVALID` where `TERMINAL_NOMAD_AUTOSTART` is set; `NOMAD_UNAVAILABLE` where no agent answers and there is no fallback.
  */
 export async function openBackend(config: Config, notice: Notice, signal?: AbortSignal): Promise<Backend> {
   if (config.env === 'sandbox') {
     if (await nomadAnswers(config, signal)) return load('nomad', config)
     return load((await dockerAnswers(signal)) ? 'docker' : 'local', config)
+  }
+  if (config.nomad.autostart) {
+    throw new SlotpoolError(
+      'CONFIG_INVALID',
+      'TERMINAL_NOMAD_AUTOSTART: got 1, expected 0: starting an agent is not there yet; start one with `nomad agent -dev -config nomad/nomad-dev.hcl`',
+      { details: { variable: 'TERMINAL_NOMAD_AUTOSTART', got: '1', expected: '0' } },
+    )
   }
   if (config.env !== 'nomad' || (await nomadAnswers(config, signal))) return load(config.env, config)
   const { address, fallback } = config.nomad
