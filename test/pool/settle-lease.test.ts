@@ -3,8 +3,9 @@ import t, { type Test } from 'tap'
 import { FakeBackend } from '../../lib/backend/fake/fake-backend.ts'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { loadConfig } from '../../lib/config.ts'
-import { Containers } from '../../lib/pool/containers.ts'
+import { Containers, type ReadyContainer } from '../../lib/pool/containers.ts'
 import { leaseTask } from '../../lib/pool/lease-task.ts'
+import { settleLease } from '../../lib/pool/settle-lease.ts'
 import { WaitingLine } from '../../lib/pool/waiting-line.ts'
 
 t.setTimeout(240_000)
@@ -84,4 +85,43 @@ t.test('managers that race for a task end with one lease in the whole pool, whic
     }),
     { numRuns: 150 },
   )
+})
+
+t.test('a lease that two managers share is not ended by one of them when the other has confirmed it', async (t) => {
+  const backend = new FakeBackend({ slots: 1 })
+  t.teardown(() => backend.destroy())
+  await backend.grow(2)
+  const containers = new Containers(backend)
+  t.teardown(() => containers.close())
+  const { ready } = await containers.look()
+  const [lower, higher] = ready as [ReadyContainer, ReadyContainer]
+  const request = { taskId: 'a', owner: 'me', ttlMs: 60_000, provisional: true }
+  const shared = (await higher.client.lease(request)).lease
+  // A rival takes a place in the lower container; who sees that gives way. The other manager had looked before, and confirms.
+  const rival = (await lower.client.lease(request)).lease
+  const { releaseProvisional } = higher.client
+  higher.client.releaseProvisional = async (...args) => {
+    await higher.client.confirm(shared.leaseId)
+    return releaseProvisional.apply(higher.client, args)
+  }
+  const look = async () => ready
+  t.match(await settleLease({ at: higher, lease: shared }, look, signal), { lease: { leaseId: shared.leaseId, provisional: false } })
+  t.match(await settleLease({ at: lower, lease: rival }, look, signal), { lease: { leaseId: shared.leaseId } })
+  t.equal(await lower.client.leaseOfTask('a'), null)
+  t.match(await higher.client.leaseOfTask('a'), { leaseId: shared.leaseId, provisional: false })
+})
+
+t.test('a manager that died on the way holds nobody up for longer than its lease lives', async (t) => {
+  const backend = new FakeBackend({ slots: 1 })
+  t.teardown(() => backend.destroy())
+  await backend.grow(2)
+  const containers = new Containers(backend)
+  t.teardown(() => containers.close())
+  const [lower, higher] = (await containers.look()).ready as [ReadyContainer, ReadyContainer]
+  const request = { taskId: 'a', owner: 'me', ttlMs: 60_000, provisional: true }
+  const abandoned = (await higher.client.lease(request)).lease
+  const mine = (await lower.client.lease(request)).lease
+  const settling = settleLease({ at: lower, lease: mine }, async () => [lower, higher], signal)
+  await higher.client.releaseProvisional(abandoned.leaseId)
+  t.match(await settling, { lease: { leaseId: mine.leaseId, provisional: false } })
 })
