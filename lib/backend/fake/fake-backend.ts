@@ -91,7 +91,7 @@ export class FakeBackend implements Backend {
       const container = this.#containers.find((one) => one.id === id)
       if (!container?.alive) return
       container.alive = false
-      await container.server.close()
+      await container.server.crash()
     })
   }
 

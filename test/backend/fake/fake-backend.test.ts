@@ -1,0 +1,98 @@
+import t, { type Test } from 'tap'
+import { FakeBackend, type FakeOptions } from '../../../lib/backend/fake/fake-backend.ts'
+import { SlotpoolError } from '../../../lib/errors.ts'
+import { SlotPool } from '../../../lib/pool/slot-pool.ts'
+
+async function fakePool(t: Test, options: FakeOptions = {}, max = 2) {
+  const backend = new FakeBackend({ slots: 1, ...options })
+  t.teardown(() => backend.destroy())
+  const pool = await SlotPool.open({ backend, max })
+  t.teardown(() => pool.close())
+  return { backend, pool }
+}
+
+t.test('without a script every command succeeds in silence', async (t) => {
+  const { pool } = await fakePool(t)
+  const result = await pool.withSlot('a', (slot) => slot.exec('anything'))
+  t.match(result, { stdout: '', stderr: '', exitCode: 0, timedOut: false, truncated: false })
+})
+
+t.test('a script is told what the command is, and says how it ends', async (t) => {
+  const seen: unknown[] = []
+  const { pool } = await fakePool(t, {
+    script: ({ command, cwd, env, files, stdout, stderr }) => {
+      seen.push({ command, cwd, env, files: [...files.keys()] })
+      stdout('early ')
+      stderr('warning')
+      return { stdout: 'late', exitCode: 3 }
+    },
+  })
+  const slot = await pool.lease('a')
+  await slot.files.write('f', 'x')
+  t.match(await slot.exec('do it', { cwd: 'sub', env: { A: 'b' } }), { stdout: 'early late', stderr: 'warning', exitCode: 3 })
+  t.same(seen, [{ command: 'do it', cwd: 'sub', env: { A: 'b' }, files: ['/workspace/f'] }])
+})
+
+t.test('a script may end a command by a signal, write as much as it likes, and fail', async (t) => {
+  const large = Buffer.alloc(9 * 1024 * 1024, 'abcdefgh')
+  const { pool } = await fakePool(t, {
+    script: ({ command, stdout }) => {
+      if (command === 'signal') return { signal: 'SIGSEGV' }
+      if (command === 'large') return { stdout: large }
+      if (command === 'pieces') for (let i = 0; i < large.length; i += 65_536) stdout(large.subarray(i, i + 65_536))
+      if (command === 'fails') throw new SlotpoolError('JAIL_FAILED', 'as the test wants it')
+      if (command === 'throws') throw new Error('as the test wants it')
+      return {}
+    },
+  })
+  const slot = await pool.lease('a')
+  t.match(await slot.exec('signal'), { exitCode: null, signal: 'SIGSEGV' })
+  for (const command of ['large', 'pieces']) {
+    const { stdout, truncated } = await slot.exec(command, { encoding: 'buffer' })
+    t.ok((stdout as unknown as Buffer).equals(large) && !truncated, command)
+  }
+  await t.rejects(slot.exec('fails'), { code: 'JAIL_FAILED' })
+  await t.rejects(slot.exec('throws'), { code: 'INTERNAL', message: /as the test wants it/ })
+})
+
+t.test('a script learns that its command timed out', async (t) => {
+  let told: AbortSignal | undefined
+  const { pool } = await fakePool(t, {
+    script: ({ signal, stdout }) => {
+      told = signal
+      stdout('partial')
+      return new Promise(() => {})
+    },
+  })
+  const slot = await pool.lease('a')
+  t.match(await slot.exec('hangs', { timeoutMs: 50 }), { timedOut: true, stdout: 'partial', exitCode: null })
+  t.equal(told?.aborted, true)
+})
+
+t.test('a container that is killed takes its leases and connections with it', async (t) => {
+  const { backend, pool } = await fakePool(t, {
+    script: ({ stdout }) => {
+      stdout('started')
+      return new Promise(() => {})
+    },
+  })
+  const slot = await pool.lease('a')
+  const running = slot.exec('hangs', {
+    onStdout: async () => {
+      await backend.kill(slot.containerId)
+      await pool.status()
+    },
+  })
+  await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN' }, 'nobody can know how it would have ended')
+  t.match(await backend.list(), [{ state: 'dead', id: slot.containerId }])
+  await t.rejects(slot.exec('more'), { code: 'SERVER_UNREACHABLE' })
+  t.not((await pool.lease('a')).containerId, slot.containerId)
+})
+
+t.test('a growth that fails', async (t) => {
+  const { backend, pool } = await fakePool(t)
+  await pool.lease('a')
+  backend.failNextGrow(new SlotpoolError('NOMAD_PLACEMENT_FAILED', 'no memory'))
+  await t.rejects(pool.lease('b'), { code: 'NOMAD_PLACEMENT_FAILED' })
+  t.equal((await pool.lease('b')).slot, 0)
+})
