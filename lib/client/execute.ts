@@ -114,10 +114,11 @@ class Attempt {
 
   async follow(request: ExecutionRequest | undefined): Promise<ExecutionEnd> {
     let lost: SlotpoolError
+    const wasClosed = this.#client.connection.closed
     try {
       return await this.#read(request ? { method: 'POST', path: this.#path, json: request } : { method: 'GET', path: this.#path })
     } catch (error) {
-      if (!isLost(error) || wasNotSent(error)) throw error
+      if (!isLost(error) || wasClosed || wasNotSent(error)) throw error
       lost = error
     }
     let giveUpAt = Date.now() + reconnectPatienceMs
@@ -137,7 +138,7 @@ class Attempt {
         pauseMs = firstPauseMs
       } else pauseMs = Math.min(pauseMs * 2, longestPauseMs)
     }
-    throw unknownOutcome(`${lost.message}, for ${reconnectPatienceMs / 1000} s`, lost)
+    throw unknownOutcome(isClosed(lost) ? lost.message : `${lost.message}, for ${reconnectPatienceMs / 1000} s`, lost)
   }
 
   /** What it means when the server is there again but does not know the execution or the lease. */

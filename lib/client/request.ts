@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { errorBody } from '../wire/error.ts'
-import { protocolHeader, protocolVersion } from '../wire/protocol.ts'
+import { maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
 
 /** How long a connection may take to be made. Both ends are on one machine or in one network. */
 const connectTimeoutMs = 5_000
@@ -50,7 +50,12 @@ export class Connection {
       headers['content-type'] = 'application/octet-stream'
       headers['content-length'] = String(content.bytes)
     }
-    const body = json === undefined ? (content?.body ?? null) : JSON.stringify(json)
+    const text = json === undefined ? undefined : JSON.stringify(json)
+    // The server would close the connection on it, and its reason be lost on the way.
+    if (text !== undefined && Buffer.byteLength(text) > maxJsonBytes) {
+      throw new SlotpoolError('REQUEST_INVALID', `got a request of ${Buffer.byteLength(text)} bytes, expected at most ${maxJsonBytes}`)
+    }
+    const body = text ?? content?.body ?? null
     let response: Dispatcher.ResponseData
     try {
       response = await this.#pool.request({
@@ -105,6 +110,11 @@ export class Connection {
     if (signal?.aborted) return new SlotpoolError('CANCELLED', 'the request was given up by its caller', { cause: signal.reason ?? error })
     const reason = error instanceof errors.SocketError ? 'the connection was closed' : (error as Error).message
     return new SlotpoolError('SERVER_UNREACHABLE', `the sandbox server at ${this.where} did not answer: ${reason}`, { cause: error })
+  }
+
+  /** Nothing is sent any more. */
+  get closed(): boolean {
+    return this.#pool.closed || this.#pool.destroyed
   }
 
   async close(): Promise<void> {

@@ -78,5 +78,7 @@ t.test('a command with an environment that the kernel does not take', async (t) 
   const { leaseId } = await lease('a')
   const request = { env: { LARGE: 'x'.repeat(200_000) } }
   await t.rejects(ran(client, leaseId, 'echo hello', { request }), { code: 'COMMAND_INVALID', details: { reason: 'length' } })
+  const larger = { env: { LARGE: 'x'.repeat(2_000_000) } }
+  await t.rejects(ran(client, leaseId, 'echo hello', { request: larger }), { code: 'REQUEST_INVALID', message: /expected at most 1048576/ })
   t.equal((await ran(client, leaseId, 'echo hello')).stdout, 'hello\n')
 })
