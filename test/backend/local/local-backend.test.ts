@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { LocalBackend } from '../../../lib/backend/local/local-backend.ts'
+import { isAlive, readRecord, type ServerRecord } from '../../../lib/backend/local/server-record.ts'
+import { loadConfig, type SlotPoolOptions } from '../../../lib/config.ts'
+import { packageRoot } from '../../../lib/package-root.ts'
+import { SlotPool } from '../../../lib/pool/slot-pool.ts'
+import { destroyLocalPool, localLeft, stateHome } from '../../fixtures/local-pool.ts'
+import { testName } from '../../fixtures/test-name.ts'
+
+t.setTimeout(180_000)
+
+async function localPool(t: Test, options: SlotPoolOptions = {}) {
+  const home = await stateHome(t)
+  const pool = testName()
+  destroyLocalPool(t, pool)
+  const folder = join(home, 'slotpool', 'local', pool)
+  const record = async (index: number) => (await readRecord(join(folder, String(index)))) as ServerRecord
+  const all = { env: 'local', pool, slots: 1, max: 2, ...options } as const
+  return { pool, folder, record, options: all, backend: new LocalBackend(loadConfig(all, {})) }
+}
+
+async function gone(record: ServerRecord): Promise<void> {
+  while (await isAlive(record)) await new Promise((resolve) => setImmediate(resolve))
+}
+
+t.test('a server that was killed is listed as dead, and replaced by the next growth', async (t) => {
+  const { backend, record, options } = await localPool(t)
+  const pool = await SlotPool.open(options)
+  t.teardown(() => pool.close())
+  const slot = await pool.lease('a')
+  await slot.exec('sleep 8639940 & echo x > f')
+  const killed = await record(0)
+  process.kill(killed.pid, 'SIGKILL')
+  await gone(killed)
+  t.match(await backend.list(), [{ id: killed.id, index: 0, state: 'dead', reason: /ended/ }])
+  t.equal(await backend.shape(), null)
+  t.match(await pool.status(), { containers: [{ state: 'dead' }], totals: { slots: 0 } })
+  await t.rejects(slot.exec('cat f'), { code: 'SERVER_UNREACHABLE' }, 'known to be gone, it is not asked')
+  await t.rejects(pool.release('b'), { code: 'TASK_NOT_FOUND' })
+
+  const again = await pool.lease('a')
+  t.not(again.containerId, killed.id)
+  t.equal((await again.exec('cat f')).exitCode, 1, 'a fresh workspace, for a lease that was asked for anew')
+  t.equal((await again.exec("pgrep -f '[s]leep 8639940'")).exitCode, 1)
+})
+
+t.test('one that dies in the middle of a command', async (t) => {
+  const { record, options } = await localPool(t)
+  const pool = await SlotPool.open(options)
+  t.teardown(() => pool.close())
+  const slot = await pool.lease('a')
+  const running = slot.exec('echo started; sleep 8639941', {
+    onStdout: async () => {
+      const killed = await record(0)
+      process.kill(killed.pid, 'SIGKILL')
+      await gone(killed)
+      // Whoever looks at the containers learns that it is gone, and need not wait for it to come back.
+      await pool.status()
+    },
+  })
+  await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN' })
+})
+
+t.test('a starter that was killed leaves a server that the next one finds', async (t) => {
+  const { backend, options, folder, pool } = await localPool(t)
+  const program = join(packageRoot(), 'test', 'fixtures', 'pool-process.ts')
+  const starter = spawn(process.execPath, ['--import=tsx', program, JSON.stringify(options), '{"list":true}'], { stdio: 'ignore' })
+  let record: ServerRecord | undefined
+  while (!record) record = await readRecord(join(folder, '0'))
+  starter.kill('SIGKILL')
+  await once(starter, 'exit')
+  const containers = await backend.grow(1)
+  t.match(containers, [{ index: 0, state: 'ready' }])
+  t.equal((await backend.list()).length, 1)
+  await backend.destroy()
+  t.same(await localLeft(pool), [])
+})
+
+t.test('who gives up while servers start leaves none', async (t) => {
+  const { backend, pool, folder } = await localPool(t)
+  const controller = new AbortController()
+  const growing = backend.grow(2, controller.signal)
+  growing.catch(() => {})
+  while (!(await readRecord(join(folder, '0')))) await new Promise((resolve) => setImmediate(resolve))
+  controller.abort()
+  await t.rejects(growing, { code: 'CANCELLED' })
+  t.same(await backend.list(), [])
+  await backend.destroy()
+  t.same(await localLeft(pool), [])
+})
+
+t.test('a start that cannot succeed says why, and leaves nothing', async (t) => {
+  const { backend, pool, folder } = await localPool(t, { isolation: 'uid', network: 'none' })
+  await t.rejects(backend.grow(2), { code: 'ISOLATION_UNAVAILABLE' })
+  t.same(await backend.list(), [])
+  const record = await readFile(join(folder, 'token'), 'utf8')
+  t.match(record, /^[\w-]{43}$/)
+  await backend.destroy()
+  t.same(await localLeft(pool), [])
+})
+
+t.test('a state folder whose path is longer than a socket’s may be', async (t) => {
+  const home = await stateHome(t)
+  process.env.XDG_STATE_HOME = join(home, 'x'.repeat(120))
+  const pool = testName()
+  destroyLocalPool(t, pool)
+  await using opened = await SlotPool.open({ env: 'local', pool, slots: 1 })
+  t.equal(await opened.withSlot('a', async (slot) => (await slot.exec('echo hello')).stdout), 'hello\n')
+  await opened.down()
+  t.same(await localLeft(pool), [])
+})
+
+t.test('a record that is none counts as a dead server', async (t) => {
+  const { backend, folder } = await localPool(t)
+  await backend.grow(1)
+  await backend.destroy()
+  await backend.token()
+  await mkdir(join(folder, '0'), { recursive: true })
+  await writeFile(join(folder, '0', 'server.json'), '{"pid": 1}')
+  t.match(await backend.list(), [{ index: 0, state: 'dead' }])
+  t.match(await backend.grow(1), [{ index: 0, state: 'ready' }])
+})
+
+t.test('no secret of the caller reaches the server, nor the token its arguments', async (t) => {
+  process.env.SLOTPOOL_TEST_SECRET = 'very-secret'
+  t.teardown(() => {
+    delete process.env.SLOTPOOL_TEST_SECRET
+  })
+  const { backend, record } = await localPool(t)
+  await backend.grow(1)
+  const { pid } = await record(0)
+  t.notMatch(readFileSync(`/proc/${pid}/environ`, 'utf8'), /very-secret/)
+  t.notMatch(readFileSync(`/proc/${pid}/cmdline`, 'utf8'), await backend.token())
+})
