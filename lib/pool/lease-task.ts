@@ -20,9 +20,10 @@ export interface LeaseContext {
 
 /**
  * The lease of a task: the one it has, wherever it is in the pool, or a new one in the lowest container with an idle slot. Who finds the
- * pool full makes it grow up to `max`, then waits in line until `signal` is aborted.
+ * pool full makes it grow up to `max`, then waits in line until `signal` or `deadline` is aborted. The deadline is for that alone: a slot
+ * that is there is had however short it is.
  */
-export async function leaseTask(context: LeaseContext, taskId: string, signal: AbortSignal): Promise<PlacedLease> {
+export async function leaseTask(context: LeaseContext, taskId: string, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
   const { containers, line, config } = context
   const { ready } = await containers.look(signal)
   const found = await findLease(ready, taskId, signal)
@@ -33,12 +34,13 @@ export async function leaseTask(context: LeaseContext, taskId: string, signal: A
     const placed = await place(context, ready, taskId, signal)
     if (placed) return placed
   }
-  return line.inTurn(signal, async () => {
+  const either = AbortSignal.any([signal, deadline])
+  return line.inTurn(either, async () => {
     for (;;) {
-      const look = await containers.look(signal)
-      const placed = await place(context, look.ready, taskId, signal)
+      const look = await containers.look(either)
+      const placed = await place(context, look.ready, taskId, either)
       if (placed) return placed
-      if (!(await makeRoom(context, look.all.filter((one) => one.state !== 'dead').length, signal))) await idleSlot(look.ready, signal)
+      if (!(await makeRoom(context, look.all.filter((one) => one.state !== 'dead').length, either))) await idleSlot(look.ready, either)
     }
   })
 }

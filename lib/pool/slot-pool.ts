@@ -23,7 +23,7 @@ export interface OpenOptions extends SlotPoolOptions {
 
 /** How a slot is asked for. */
 export interface LeaseOptions {
-  /** How long to wait for a slot where all are leased. Default: `TERMINAL_TIMEOUT`. */
+  /** How long to wait for a slot where all are leased; 0: not at all. Default: `TERMINAL_TIMEOUT`. */
   waitMs?: number
   /** Renew the lease for as long as this process lives and holds it. Default: true. */
   heartbeat?: boolean
@@ -190,7 +190,7 @@ export class SlotPool implements AsyncDisposable {
   }
 
   /** One attempt at a time for a task; a caller that gives up leaves the attempt to the others. */
-  async #placed(taskId: string, signal: AbortSignal): Promise<PlacedLease> {
+  async #placed(taskId: string, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
     for (;;) {
       const underWay = this.#leasing.get(taskId)
       if (!underWay) break
@@ -199,22 +199,22 @@ export class SlotPool implements AsyncDisposable {
           () => {},
           () => {},
         ),
-        signal,
+        AbortSignal.any([signal, deadline]),
       )
     }
     const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line }
-    const leasing = leaseTask(context, taskId, signal).finally(() => this.#leasing.delete(taskId))
+    const leasing = leaseTask(context, taskId, signal, deadline).finally(() => this.#leasing.delete(taskId))
     this.#leasing.set(taskId, leasing)
     return leasing
   }
 
   async #leaseInTime(taskId: string, options: LeaseOptions): Promise<PlacedLease> {
     const waitMs = options.waitMs ?? this.config.timeoutMs
+    checkWaitMs(waitMs)
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(), waitMs)
-    const signal = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
     try {
-      return await this.#placed(taskId, signal)
+      return await this.#placed(taskId, options.signal ?? new AbortController().signal, deadline.signal)
     } catch (error) {
       if (deadline.signal.aborted && error instanceof SlotpoolError && error.code === 'CANCELLED') throw await this.#full(waitMs, error)
       throw error
@@ -257,6 +257,13 @@ export class SlotPool implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closed) throw new SlotpoolError('POOL_CLOSED', `pool ${this.config.pool} was closed in this process; open it again`)
   }
+}
+
+function checkWaitMs(waitMs: number): void {
+  if (Number.isSafeInteger(waitMs) && waitMs >= 0 && waitMs <= 2_147_483_000) return
+  throw new SlotpoolError('CONFIG_INVALID', `option waitMs: got ${waitMs}, expected a whole number from 0 to 2147483000`, {
+    details: { variable: 'waitMs', got: waitMs },
+  })
 }
 
 function checkTaskId(taskId: string): void {

@@ -24,7 +24,7 @@ function manager(t: Test, backend: FakeBackend, taskId: string, turns: () => num
     const look = await containers.look()
     for (const { client } of look.ready) slowDown(client, turns)
   }
-  return { slow, lease: () => leaseTask(context, taskId, signal) }
+  return { slow, lease: () => leaseTask(context, taskId, signal, signal) }
 }
 
 function slowDown(client: SandboxClient, turns: () => number): void {

@@ -1,0 +1,137 @@
+import t, { type Test } from 'tap'
+import type { Backend } from '../../lib/backend/backend.ts'
+import { FakeBackend, type FakeOptions } from '../../lib/backend/fake/fake-backend.ts'
+import { SandboxClient } from '../../lib/client/sandbox-client.ts'
+import { SlotpoolError } from '../../lib/errors.ts'
+import { type OpenOptions, SlotPool } from '../../lib/pool/slot-pool.ts'
+
+async function fakePool(t: Test, fake: FakeOptions = {}, options: OpenOptions = {}) {
+  const backend = new FakeBackend({ slots: 2, ...fake })
+  t.teardown(() => backend.destroy())
+  const pool = await SlotPool.open({ backend, max: 1, ...options })
+  t.teardown(() => pool.close())
+  return { backend, pool }
+}
+
+t.test('who will not wait gets a slot that is there, and learns at once when none is', async (t) => {
+  const { pool } = await fakePool(t)
+  await pool.lease('a', { waitMs: 0 })
+  await pool.lease('b', { waitMs: 0 })
+  await pool.lease('a', { waitMs: 0 })
+  await t.rejects(pool.lease('c', { waitMs: 0 }), { code: 'POOL_FULL', details: { leased: 2, slots: 2 } })
+  for (const waitMs of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '1' as unknown as number]) {
+    await t.rejects(pool.lease('c', { waitMs }), { code: 'CONFIG_INVALID', details: { variable: 'waitMs' } })
+  }
+})
+
+t.test('who asks for a task that another in this process is getting waits no longer than it said', async (t) => {
+  const { pool } = await fakePool(t)
+  await Promise.all([pool.lease('a'), pool.lease('b')])
+  const patient = pool.lease('c', { waitMs: 60_000 })
+  await t.rejects(pool.lease('c', { waitMs: 20 }), { code: 'POOL_FULL' })
+  await t.rejects(pool.lease('c', { signal: AbortSignal.abort() }), { code: 'CANCELLED' })
+  await pool.release('a')
+  t.equal((await patient).taskId, 'c', 'who is patient gets it')
+})
+
+t.test('a lease that another released in between is had anew', async (t) => {
+  const { backend, pool } = await fakePool(t)
+  const [container] = await backend.list()
+  const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
+  t.teardown(() => client.close())
+  const { lease } = await client.lease({ taskId: 'a', owner: pool.config.owner, ttlMs: 60_000 })
+  const { renew } = SandboxClient.prototype
+  t.teardown(() => {
+    SandboxClient.prototype.renew = renew
+  })
+  SandboxClient.prototype.renew = async function (...args) {
+    SandboxClient.prototype.renew = renew
+    await client.release(lease.leaseId)
+    return renew.apply(this, args)
+  }
+  t.not((await pool.lease('a')).leaseId, lease.leaseId)
+})
+
+t.test('who goes away while the server makes its slot ready leaves no lease', async (t) => {
+  const { backend, pool } = await fakePool(t, { slots: 1 })
+  const held = await pool.lease('a')
+  const [container] = await backend.list()
+  const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
+  t.teardown(() => client.close())
+  await held.release()
+  const controller = new AbortController()
+  const gone = client.lease({ taskId: 'gone', owner: 'me', ttlMs: 600_000 }, controller.signal)
+  controller.abort()
+  await t.rejects(gone, { code: 'CANCELLED' })
+  t.equal((await pool.lease('next')).taskId, 'next')
+})
+
+t.test('a pool whose containers cannot be asked is not asked without a pause', async (t) => {
+  let looks = 0
+  const backend: Backend = {
+    name: 'fake',
+    token: async () => 'x',
+    list: async () => {
+      looks++
+      return [{ id: 'one', index: 0, node: 'n', state: 'starting', reason: 'it never comes up' }]
+    },
+    shape: async () => null,
+    grow: () => backend.list(),
+    destroy: async () => {},
+    close: async () => {},
+  }
+  const pool = await SlotPool.open({ backend, max: 1 })
+  t.teardown(() => pool.close())
+  await t.rejects(pool.lease('a', { waitMs: 300 }), { code: 'POOL_FULL' })
+  t.ok(looks < 30, `it looked ${looks} times`)
+})
+
+t.test('it grows by what those who wait need, up to its bound', async (t) => {
+  const asked: number[] = []
+  const backend = new FakeBackend({ slots: 2 })
+  t.teardown(() => backend.destroy())
+  const { grow } = backend
+  backend.grow = (count, signal) => {
+    asked.push(count)
+    return grow.call(backend, count, signal)
+  }
+  const pool = await SlotPool.open({ backend, min: 1, max: 4, slots: 2 })
+  t.teardown(() => pool.close())
+  await Promise.all(Array.from({ length: 8 }, (_, i) => pool.lease(`task-${i}`)))
+  t.match(await pool.status(), { totals: { containers: 4, leased: 8, idle: 0 } })
+  t.ok(asked.every((count) => count <= 4))
+  t.ok(asked.length <= 4, `in ${asked.length} steps`)
+})
+
+t.test('an engine that cannot grow says so to who asked', async (t) => {
+  const { backend, pool } = await fakePool(t, { slots: 1 }, { max: 2 })
+  await pool.lease('a')
+  backend.failNextGrow(new SlotpoolError('IMAGE_NOT_FOUND', 'no such image'))
+  await t.rejects(pool.lease('b'), { code: 'IMAGE_NOT_FOUND' })
+  t.equal((await pool.status()).totals.leased, 1)
+})
+
+t.test('a heartbeat keeps a lease past its lifetime; without one it expires', async (t) => {
+  const { pool } = await fakePool(t, {}, { lifetimeMs: 300 })
+  const kept = await pool.lease('kept')
+  await pool.lease('lost', { heartbeat: false })
+  const taskIds = async () => (await pool.status()).containers.flatMap((one) => one.slots.flatMap((slot) => slot.task_id ?? []))
+  while ((await taskIds()).includes('lost')) await new Promise((resolve) => setImmediate(resolve))
+  t.same(await taskIds(), ['kept'])
+  t.equal((await kept.exec('anything')).exitCode, 0)
+})
+
+t.test('a closed pool does nothing more, and its leases live on', async (t) => {
+  const { backend, pool } = await fakePool(t)
+  await pool.lease('a')
+  await pool.close()
+  await pool.close()
+  const calls: Promise<unknown>[] = [pool.lease('a'), pool.status(), pool.release('a'), pool.releaseAll(), pool.down()]
+  for (const call of calls) {
+    await t.rejects(call as Promise<void>, { code: 'POOL_CLOSED' })
+  }
+  const again = await SlotPool.open({ backend })
+  t.teardown(() => again.close())
+  t.equal((await again.status()).totals.leased, 1)
+  t.equal(await again.releaseAll(), 1)
+})
