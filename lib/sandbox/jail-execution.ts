@@ -143,6 +143,8 @@ export class JailExecution extends Execution {
       candidates: () => this.#jail.processes(),
       leader: this.#child?.pid as number,
       environmentEntry: `${executionVariable}=${this.id}`,
+    }).finally(() => {
+      this.#ending = undefined
     })
     return this.#ending
   }

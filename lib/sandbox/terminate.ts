@@ -35,9 +35,10 @@ export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
     for (const pid of stopped) signalProcess(pid, 'SIGKILL')
     // A leader outside of the jail is our way in. It is not killed: what it has started would be left to whoever adopts orphans out there.
     // It ends by itself once that is gone, unless it was stopped along with it.
-    const outside = (await executionMembers(marks)).filter((one) => !one.inside)
-    for (const { pid } of outside) signalProcess(pid, 'SIGCONT')
-    return stopped.size + outside.length
+    const left = await executionMembers(marks)
+    for (const { pid, inside } of left) if (!inside) signalProcess(pid, 'SIGCONT')
+    // Of those inside, too, there may be new ones: the leader itself may have got there since the look before.
+    return stopped.size + left.length
   })
 }
 
