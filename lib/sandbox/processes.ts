@@ -45,8 +45,16 @@ export async function processUid(pid: number): Promise<number | undefined> {
 
 /** Whether a process was started with this entry, `NAME=value`, in its environment. */
 export async function startedWith(pid: number, entry: string): Promise<boolean> {
-  const environment = await orGone(readFile(`/proc/${pid}/environ`, 'latin1'))
-  return environment?.split('\0').includes(entry) ?? false
+  return (await environment(pid)).includes(entry)
+}
+
+/** Whether a process was started with an entry in its environment that begins so. */
+export async function startedWithin(pid: number, prefix: string): Promise<boolean> {
+  return (await environment(pid)).some((entry) => entry.startsWith(prefix))
+}
+
+async function environment(pid: number): Promise<string[]> {
+  return (await orGone(readFile(`/proc/${pid}/environ`, 'latin1')))?.split('\0') ?? []
 }
 
 /** Sends a signal; a process that is already gone is no error. */

@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { signalProcess } from '../../sandbox/processes.ts'
+import { allProcesses, signalProcess, startedWithin } from '../../sandbox/processes.ts'
 import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
+import { terminateAll } from '../../sandbox/terminate.ts'
 import { isAlive, type ServerRecord } from './server-record.ts'
 
-/** How long a server may take to end its leases and wipe its slots. Its jails end with it however it ends. */
+/** How long a server may take to end its leases and wipe its slots. */
 const patienceMs = 20_000
 
 /** Ends a server, if it still runs, and removes all that is left of it. */
@@ -15,6 +16,12 @@ export async function endServer(folder: string, record: ServerRecord | undefined
       if (Date.now() > killAt) signal = 'SIGKILL'
       signalProcess(record.pid, signal)
     }
+    // Jails end with their server. Where slots have none, what a server that was killed left behind is known by its workspace.
+    await terminateAll(async () => {
+      const pids = await allProcesses()
+      const left = await Promise.all(pids.map((pid) => startedWithin(pid, `SLOTPOOL_WORKSPACE=${record.stateDir}/`)))
+      return pids.filter((_, index) => left[index])
+    })
     await rm(record.socketPath, { force: true })
     await wipeSlotFolders(record.stateDir)
   }

@@ -24,7 +24,10 @@ export class OwnUidJails implements JailKind {
 
   async make(slot: number, root: string): Promise<Jail> {
     const identity = this.#identity(slot)
-    return new OwnUidJail(identity, await makeSlotFolders(root, identity))
+    const jail = new OwnUidJail(identity, await makeSlotFolders(root, identity))
+    // A server that was killed left its processes behind, under the uid that this slot has again.
+    await jail.end()
+    return jail
   }
 
   wipe(root: string): Promise<void> {

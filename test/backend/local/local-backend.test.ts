@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { LocalBackend } from '../../../lib/backend/local/local-backend.ts'
 import { isAlive, readRecord, type ServerRecord } from '../../../lib/backend/local/server-record.ts'
@@ -10,7 +11,10 @@ import { loadConfig, type SlotPoolOptions } from '../../../lib/config.ts'
 import { packageRoot } from '../../../lib/package-root.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
 import { destroyLocalPool, localLeft, stateHome } from '../../fixtures/local-pool.ts'
+import { sleepers } from '../../fixtures/sleepers.ts'
 import { testName } from '../../fixtures/test-name.ts'
+
+const sleeper = sleepers()
 
 t.setTimeout(180_000)
 
@@ -33,7 +37,7 @@ t.test('a server that was killed is listed as dead, and replaced by the next gro
   const pool = await SlotPool.open(options)
   t.teardown(() => pool.close())
   const slot = await pool.lease('a')
-  await slot.exec('sleep 8639940 & echo x > f')
+  await slot.exec(`${sleeper.command(40)} & echo x > f`)
   const killed = await record(0)
   process.kill(killed.pid, 'SIGKILL')
   await gone(killed)
@@ -46,15 +50,39 @@ t.test('a server that was killed is listed as dead, and replaced by the next gro
   const again = await pool.lease('a')
   t.not(again.containerId, killed.id)
   t.equal((await again.exec('cat f')).exitCode, 1, 'a fresh workspace, for a lease that was asked for anew')
-  t.equal((await again.exec("pgrep -f '[s]leep 8639940'")).exitCode, 1)
+  t.equal((await again.exec(sleeper.find(40))).exitCode, 1)
 })
+
+const weaker = process.geteuid?.() === 0 ? (['uid', 'none'] as const) : (['none'] as const)
+for (const isolation of weaker) {
+  t.test(`what a killed server left running with isolation ${isolation} is ended`, async (t) => {
+    const { record, options, pool: name } = await localPool(t, { isolation })
+    const kill = async () => {
+      const killed = await record(0)
+      process.kill(killed.pid, 'SIGKILL')
+      await gone(killed)
+    }
+    const pool = await SlotPool.open(options)
+    t.teardown(() => pool.close())
+    // One that hides what it was started with is known by its uid.
+    const hidden = isolation === 'uid' ? 'setsid env -i ' : ''
+    await pool.lease('a').then((slot) => slot.exec(`${hidden}${sleeper.command(42)} & echo started`))
+    await kill()
+    await pool.withSlot('b', async (slot) => t.equal((await slot.exec(sleeper.find(42))).exitCode, 1, 'before the next tenant comes'))
+    await pool.lease('c').then((slot) => slot.exec(`${sleeper.command(43)} & echo started`))
+    await kill()
+    await pool.down()
+    await t.rejects(promisify(execFile)('bash', ['-c', sleeper.find(43)]), { code: 1 }, 'and when the pool is taken down')
+    t.same(await localLeft(name), [])
+  })
+}
 
 t.test('one that dies in the middle of a command', async (t) => {
   const { record, options } = await localPool(t)
   const pool = await SlotPool.open(options)
   t.teardown(() => pool.close())
   const slot = await pool.lease('a')
-  const running = slot.exec('echo started; sleep 8639941', {
+  const running = slot.exec(`echo started; ${sleeper.command(41)}`, {
     onStdout: async () => {
       const killed = await record(0)
       process.kill(killed.pid, 'SIGKILL')
