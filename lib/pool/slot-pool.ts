@@ -103,12 +103,18 @@ export class SlotPool implements AsyncDisposable {
     const { signal } = options
     const onAbort = (): void => void slot.release().catch(() => {})
     signal?.addEventListener('abort', onAbort, { once: true })
+    let result: T
     try {
-      return await work(slot)
+      result = await work(slot)
+    } catch (error) {
+      // What the work threw is what its caller has to know; a slot that cannot be released, for its container is gone, is not.
+      await slot.release().catch(() => {})
+      throw error
     } finally {
       signal?.removeEventListener('abort', onAbort)
-      await slot.release()
     }
+    await slot.release()
+    return result
   }
 
   /**

@@ -111,6 +111,17 @@ t.test('an engine that cannot grow says so to who asked', async (t) => {
   t.equal((await pool.status()).totals.leased, 1)
 })
 
+t.test('what the work throws is not hidden by a release that fails', async (t) => {
+  const { backend, pool } = await fakePool(t)
+  const mine = new Error('of the work')
+  const failing = pool.withSlot('a', async (slot) => {
+    await backend.kill(slot.containerId)
+    await pool.status()
+    throw mine
+  })
+  await t.rejects(failing, mine)
+})
+
 t.test('a heartbeat keeps a lease past its lifetime; without one it expires', async (t) => {
   const { pool } = await fakePool(t, {}, { lifetimeMs: 300 })
   const kept = await pool.lease('kept')
