@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { sleepers } from '../fixtures/sleepers.ts'
 import { commandContract } from './contract/commands.ts'
 import { containerContract } from './contract/containers.ts'
 import { executionContract } from './contract/executions.ts'
@@ -8,6 +9,8 @@ import { leaseContract } from './contract/leases.ts'
 import { manyTasksContract } from './contract/many-tasks.ts'
 import { openPool } from './contract/pool-under-test.ts'
 import type { ContractSubject } from './contract/subject.ts'
+
+const sleeper = sleepers()
 
 /** What every backend has to do, through `SlotPool`, as its users meet it. */
 export async function backendContract(t: Test, subject: ContractSubject): Promise<void> {
@@ -22,7 +25,7 @@ export async function backendContract(t: Test, subject: ContractSubject): Promis
     await t.test('executions', (t) => executionContract(t, under))
     await t.test('files', (t) => fileContract(t, under))
     await t.test('down leaves nothing', async (t) => {
-      await under.pool.lease('still-running').then((slot) => slot.exec('sleep 8639900 & echo started'))
+      await under.pool.lease('still-running').then((slot) => slot.exec(`${sleeper.command(0)} & echo started`))
       await under.pool.down()
       t.same(await under.left(), [])
     })

@@ -2,6 +2,9 @@ import t from 'tap'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { cuttingProxy } from '../fixtures/cutting-proxy.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
+import { sleepers } from '../fixtures/sleepers.ts'
+
+const sleeper = sleepers()
 
 t.setTimeout(120_000)
 
@@ -53,7 +56,7 @@ t.test('a client that is closed while a command runs asks no more', async (t) =>
   const { endpoint, token, lease } = await sandboxServer(t)
   const { leaseId } = await lease('a')
   const client = new SandboxClient(endpoint, token)
-  const running = ran(client, leaseId, 'echo started; sleep 8639930', { onStdout: () => void client.close() })
+  const running = ran(client, leaseId, `echo started; ${sleeper.command(30)}`, { onStdout: () => void client.close() })
   await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN' })
 })
 

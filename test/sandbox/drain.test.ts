@@ -1,5 +1,8 @@
 import t from 'tap'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
+import { sleepers } from '../fixtures/sleepers.ts'
+
+const sleeper = sleepers()
 
 t.setTimeout(240_000)
 
@@ -9,7 +12,11 @@ t.test('of 500 commands at once, each gets its own output to the last byte', asy
   const commands = Array.from({ length: 500 }, (_, i) => {
     const lines = i % 10 === 0 ? 20_000 : (i * 7) % 300
     // Every third leaves a child behind that holds the pipe open; it ends with the lease.
-    return { i, lines, command: `${i % 3 === 0 ? 'sleep 8639920 & ' : ''}seq -f 'command ${i} line %g' 1 ${lines}; printf last-${i}` }
+    return {
+      i,
+      lines,
+      command: `${i % 3 === 0 ? `${sleeper.command(20)} & ` : ''}seq -f 'command ${i} line %g' 1 ${lines}; printf last-${i}`,
+    }
   })
   const results = await Promise.all(commands.map((one) => ran(client, leaseId, one.command)))
   const wrong = commands.filter(({ i, lines }) => {

@@ -1,6 +1,9 @@
 import t from 'tap'
 import { execute } from '../../lib/client/execute.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
+import { sleepers } from '../fixtures/sleepers.ts'
+
+const sleeper = sleepers()
 
 t.test('an execution whose result is no longer kept is not run again', async (t) => {
   let runs = 0
@@ -59,7 +62,7 @@ t.test('a release ends what runs, as cancelled', async (t) => {
   const onStdout = () => {
     released = client.release(leaseId)
   }
-  const result = await ran(client, leaseId, 'echo started; sleep 8639921', { onStdout })
+  const result = await ran(client, leaseId, `echo started; ${sleeper.command(21)}`, { onStdout })
   t.match(result, { stdout: 'started\n', cancelled: true, timedOut: false, exitCode: null })
   await released
   await t.rejects(ran(client, leaseId, 'echo hello'), { code: 'LEASE_LOST' })

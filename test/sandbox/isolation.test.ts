@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { chooseIsolation } from '../../lib/sandbox/jail/choose.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
+import { sleepers } from '../fixtures/sleepers.ts'
+
+const sleeper = sleepers()
 
 t.setTimeout(120_000)
 
@@ -33,16 +36,18 @@ for (const isolation of ['jail', 'uid', 'none'] as const) {
     if (isolation !== 'none') await t.test('slots are kept apart', (t) => keptApart(t, inA, inB, isolation))
 
     await t.test('what a slot left is gone with its lease', async (t) => {
-      await inA('mkdir -p deep/er && touch deep/er/file && chmod 000 deep; ln -s /etc/passwd link; sleep 8639922 & setsid sleep 8639922 &')
+      await inA(
+        `mkdir -p deep/er && touch deep/er/file && chmod 000 deep; ln -s /etc/passwd link; ${sleeper.command(22)} & setsid ${sleeper.command(22)} &`,
+      )
       await client.release(a.leaseId)
       const again = await lease('a-2')
       t.equal((await ran(client, again.leaseId, 'ls -A')).stdout, '')
-      t.equal((await inB("pgrep -f '[s]leep 8639922'")).exitCode, 1)
+      t.equal((await inB(sleeper.find(22))).exitCode, 1)
       await client.release(again.leaseId)
     })
 
     await t.test('closing leaves nothing', async (t) => {
-      await inB('sleep 8639923 & echo x > file')
+      await inB(`${sleeper.command(23)} & echo x > file`)
       await server.close()
       t.same(await readdir(join(folder, 'slots')), [])
       t.notOk((await readdir(folder)).includes('pipes'))
@@ -57,7 +62,7 @@ async function keptApart(
   isolation: 'jail' | 'uid',
 ): Promise<void> {
   const { stdout } = await inA(
-    'echo secret > mine; chmod 644 mine; echo secret > "$TMPDIR/mine"; pwd; echo "$TMPDIR"; sleep 8639924 & echo $!',
+    `echo secret > mine; chmod 644 mine; echo secret > "$TMPDIR/mine"; pwd; echo "$TMPDIR"; ${sleeper.command(24)} & echo $!`,
   )
   const [workspace, tmp, pid] = stdout.trim().split('\n')
   t.not((await inB(`cat ${workspace}/mine ${tmp}/mine`)).exitCode, 0)
@@ -70,7 +75,7 @@ async function keptApart(
       : /CapEff: 0000000000000000/,
   })
   if (isolation !== 'jail') return
-  t.equal((await inB("pgrep -f '[s]leep 8639924'")).exitCode, 1, 'nor does one see what the other runs')
+  t.equal((await inB(sleeper.find(24))).exitCode, 1, 'nor does one see what the other runs')
   t.match((await inA('id -un; whoami')).stdout, /^agent\nagent\n$/)
   for (const path of ['/usr/x', '/etc/x', '/x', '/var/x', '/root/x']) t.not((await inA(`touch ${path}`)).exitCode, 0, path)
   t.not((await inA('ls /root /work')).exitCode, 0)

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Test } from 'tap'
+import { sleepers } from '../../fixtures/sleepers.ts'
 import type { PoolUnderTest } from './pool-under-test.ts'
+
+const sleeper = sleepers()
 
 /** How commands are run, and what comes back of them. */
 export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise<void> {
@@ -17,28 +20,28 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
   })
 
   await t.test('a timeout keeps what was written and leaves no process', async (t) => {
-    const result = await slot.exec('echo partial; sleep 8639902 & sleep 8639902', { timeoutMs: 1000 })
+    const result = await slot.exec(`echo partial; ${sleeper.command(2)} & ${sleeper.command(2)}`, { timeoutMs: 1000 })
     t.match(result, { stdout: 'partial\n', exitCode: null, signal: 'SIGKILL', timedOut: true })
-    t.equal((await slot.exec("pgrep -f '[s]leep 8639902'")).exitCode, 1)
+    t.equal((await slot.exec(sleeper.find(2))).exitCode, 1)
     t.equal((await slot.exec('echo hello')).stdout, 'hello\n', 'the slot still serves')
   })
 
   await t.test('an aborted command leaves no process', async (t) => {
     const controller = new AbortController()
     const options = { signal: controller.signal, onStdout: () => controller.abort() }
-    await t.rejects(slot.exec('echo started; sleep 8639903', options), { code: 'CANCELLED' })
-    t.equal((await slot.exec("pgrep -f '[s]leep 8639903'")).exitCode, 1)
+    await t.rejects(slot.exec(`echo started; ${sleeper.command(3)}`, options), { code: 'CANCELLED' })
+    t.equal((await slot.exec(sleeper.find(3))).exitCode, 1)
     await t.rejects(slot.exec('echo hello', { signal: AbortSignal.abort() }), { code: 'CANCELLED' })
     const early = new AbortController()
-    const running = slot.exec('echo started; sleep 8639904', { signal: early.signal })
+    const running = slot.exec(`echo started; ${sleeper.command(4)}`, { signal: early.signal })
     early.abort()
     await t.rejects(running, { code: 'CANCELLED' }, 'even when it is aborted on its way')
-    t.equal((await slot.exec("pgrep -f '[s]leep 8639904'")).exitCode, 1)
+    t.equal((await slot.exec(sleeper.find(4))).exitCode, 1)
   })
 
   await t.test('a background child that holds stdout delays nothing', async (t) => {
-    t.match(await slot.exec('sleep 8639905 & echo started'), { stdout: 'started\n', exitCode: 0, timedOut: false })
-    t.equal((await slot.exec("pgrep -f '[s]leep 8639905'")).exitCode, 0, 'and goes on')
+    t.match(await slot.exec(`${sleeper.command(5)} & echo started`), { stdout: 'started\n', exitCode: 0, timedOut: false })
+    t.equal((await slot.exec(sleeper.find(5))).exitCode, 0, 'and goes on')
   })
 
   await t.test('output', async (t) => {

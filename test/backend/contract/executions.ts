@@ -1,5 +1,8 @@
 import type { Test } from 'tap'
+import { sleepers } from '../../fixtures/sleepers.ts'
 import type { PoolUnderTest } from './pool-under-test.ts'
+
+const sleeper = sleepers()
 
 /** An execution is run at most once, whoever asks for it how often. */
 export async function executionContract(t: Test, { pool }: PoolUnderTest): Promise<void> {
@@ -30,9 +33,9 @@ export async function executionContract(t: Test, { pool }: PoolUnderTest): Promi
     const onStdout = () => {
       throw mine
     }
-    await t.rejects(slot.exec('echo started; sleep 8639906', { onStdout }), mine)
-    t.equal((await slot.exec("pgrep -f '[s]leep 8639906'")).exitCode, 1)
-    await t.rejects(slot.exec('echo started; sleep 8639907', { onStdout: async () => onStdout() }), mine)
-    t.equal((await slot.exec("pgrep -f '[s]leep 8639907'")).exitCode, 1)
+    await t.rejects(slot.exec(`echo started; ${sleeper.command(6)}`, { onStdout }), mine)
+    t.equal((await slot.exec(sleeper.find(6))).exitCode, 1)
+    await t.rejects(slot.exec(`echo started; ${sleeper.command(7)}`, { onStdout: async () => onStdout() }), mine)
+    t.equal((await slot.exec(sleeper.find(7))).exitCode, 1)
   })
 }

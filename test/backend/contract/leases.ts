@@ -1,6 +1,9 @@
 import type { Test } from 'tap'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
+import { sleepers } from '../../fixtures/sleepers.ts'
 import type { PoolUnderTest } from './pool-under-test.ts'
+
+const sleeper = sleepers()
 
 /** Leases: one slot for a task, whoever asks, and given back however the work ends. */
 export async function leaseContract(t: Test, under: PoolUnderTest): Promise<void> {
@@ -47,7 +50,7 @@ export async function leaseContract(t: Test, under: PoolUnderTest): Promise<void
     const aborted = pool.withSlot(
       'aborted',
       (slot) =>
-        slot.exec('echo started; sleep 8639901', {
+        slot.exec(`echo started; ${sleeper.command(1)}`, {
           onStdout: () => controller.abort(),
         }),
       { signal: controller.signal },

@@ -1,6 +1,9 @@
 import type { Test } from 'tap'
+import { sleepers } from '../../fixtures/sleepers.ts'
 import { openPool } from './pool-under-test.ts'
 import type { ContractSubject } from './subject.ts'
+
+const sleeper = sleepers()
 
 const containers = 3
 const slots = 10
@@ -14,14 +17,14 @@ export async function manyTasksContract(t: Test, subject: ContractSubject): Prom
   t.equal(new Set(leases.map((one) => `${one.containerId} ${one.slot}`)).size, tasks.length)
   t.match(await pool.status(), { totals: { containers, slots: tasks.length, leased: tasks.length, idle: 0 } })
 
-  await Promise.all(leases.map((slot) => slot.exec(`echo ${slot.taskId} > mine; echo x > of-${slot.taskId}; sleep 8639910 & :`)))
+  await Promise.all(leases.map((slot) => slot.exec(`echo ${slot.taskId} > mine; echo x > of-${slot.taskId}; ${sleeper.command(10)} & :`)))
   const seen = await Promise.all(leases.map((slot) => slot.exec('cat mine; ls')))
   t.same(
     seen.map((one) => one.stdout),
     tasks.map((task) => `${task}\nmine\nof-${task}\n`),
   )
   if (leases[0]?.isolation === 'jail') {
-    const processes = await Promise.all(leases.map((slot) => slot.exec("pgrep -c -f '[s]leep 8639910'")))
+    const processes = await Promise.all(leases.map((slot) => slot.exec(sleeper.find(10).replace('pgrep', 'pgrep -c'))))
     t.same(
       processes.map((one) => one.stdout),
       tasks.map(() => '1\n'),
