@@ -7,7 +7,7 @@ const destructive: readonly [RegExp, string][] = [
   [/\bdd\b.*\bof=\/dev\/(?!null|stdout|stderr)/, 'writes to a device'],
   [/>\s*\/dev\/(sd|nvme|vd|hd|mmcblk)/, 'writes to a disk'],
   [/:\(\)\s*\{\s*:\s*\|\s*:\s*&?\s*\}\s*;\s*:/, 'is a fork bomb'],
-  [/\b(shutdown|reboot|halt|poweroff)\b/, 'shuts the machine down'],
+  [/(^|[;&|(\n]|\bsudo\s)\s*(\/(usr\/)?s?bin\/)?(shutdown|reboot|halt|poweroff)(\s|$|[;&|)])/, 'shuts the machine down'],
   [/\bchmod\s+(-\S+\s+)*[0-7]*\s+\/(\s|$)/, 'changes the mode of the root folder'],
 ]
 

@@ -16,6 +16,7 @@ export const timeoutExitCode = 124
 /** The exit code that says that slotpool failed, whatever became of the command. */
 export const failureExitCode = 125
 
+/** Those that end a process, by their numbers on Linux, where slots are; whoever asks may be elsewhere. */
 const signalNumbers: Readonly<Record<string, number>> = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -32,8 +33,13 @@ const signalNumbers: Readonly<Record<string, number>> = {
   SIGPIPE: 13,
   SIGALRM: 14,
   SIGTERM: 15,
+  SIGSTKFLT: 16,
   SIGXCPU: 24,
   SIGXFSZ: 25,
+  SIGVTALRM: 26,
+  SIGPROF: 27,
+  SIGIO: 29,
+  SIGPWR: 30,
   SIGSYS: 31,
 }
 
@@ -56,9 +62,17 @@ export function renderResult(result: ExecResult, timeoutMs: number): TerminalRes
 }
 
 /** A failure of slotpool, for the model. */
-export function renderFailure(error: SlotpoolError, output = ''): TerminalResult {
-  const again = error.retryable ? 'Worth trying again.' : 'Trying again will not help.'
-  return { output, exit_code: failureExitCode, error: `${error.code}: ${sentence(error.message)} ${again} ${error.advice}` }
+export function renderFailure(error: SlotpoolError): TerminalResult {
+  const output = error.code === 'CANCELLED' && typeof error.details.stdout === 'string' ? error.details.stdout : ''
+  return { output, exit_code: failureExitCode, error: `${error.code}: ${sentence(error.message)} ${whatNow(error)}` }
+}
+
+function whatNow(error: SlotpoolError): string {
+  // The tool leases anew by itself, so the advice for those who hold a lease would mislead.
+  if (error.code === 'LEASE_LOST' || error.code === 'LEASE_NOT_FOUND') {
+    return 'Worth trying again: the next command starts in a fresh, empty workspace, so first make again what it needs.'
+  }
+  return `${error.retryable ? 'Worth trying again.' : 'Trying again will not help.'} ${error.advice}`
 }
 
 function sentence(text: string): string {

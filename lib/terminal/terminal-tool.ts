@@ -1,5 +1,6 @@
+import type { TerminalOptions } from './arguments.ts'
 import type { TerminalResult } from './render.ts'
-import { Terminal, type TerminalOptions } from './terminal.ts'
+import { Terminal } from './terminal.ts'
 
 /** Configured by the environment at its first command. */
 let shared: Terminal | undefined

@@ -1,6 +1,8 @@
-import { SlotpoolError } from '../errors.ts'
+import { type ErrorCode, SlotpoolError } from '../errors.ts'
+import type { ExecResult } from '../pool/exec.ts'
 import type { Slot } from '../pool/slot.ts'
 import { type OpenOptions, SlotPool } from '../pool/slot-pool.ts'
+import { checkCall, type TerminalOptions } from './arguments.ts'
 import { backgroundCommand } from './background.ts'
 import { refuseDestructive } from './guard.ts'
 import { renderFailure, renderResult, type TerminalResult } from './render.ts'
@@ -8,16 +10,17 @@ import { renderFailure, renderResult, type TerminalResult } from './render.ts'
 /** More output than a model reads in one go; what is longer is cut in the middle. */
 const maxOutputBytes = 100_000
 
-/** How a command of the tool is run. */
-export interface TerminalOptions {
-  /** The task, and so the slot. Default: `default`. */
-  task_id?: string
-  /** Start the command and return at once. Default: false. */
-  background?: boolean
-  /** Seconds. Default: `TERMINAL_TIMEOUT`. */
-  timeout?: number
-  /** Run it even where a slot without isolation would refuse it. Default: false. */
-  force?: boolean
+/** After these the next command of the task asks the pool for its slot anew. */
+const slotInDoubt = ['LEASE_LOST', 'LEASE_NOT_FOUND', 'SERVER_UNREACHABLE', 'EXECUTION_OUTCOME_UNKNOWN'] as const
+
+/** One pool from its opening to its closing. */
+interface Session {
+  pool: Promise<SlotPool>
+  /** By task; one that is still being had counts, too. */
+  slots: Map<string, Promise<Slot>>
+  running: Set<Promise<unknown>>
+  /** Aborted by `close`: who is still waiting for a slot gets none. */
+  closing: AbortController
 }
 
 /**
@@ -26,8 +29,7 @@ export interface TerminalOptions {
  */
 export class Terminal implements AsyncDisposable {
   readonly #options: OpenOptions
-  #pool: Promise<SlotPool> | undefined
-  readonly #slots = new Map<string, Slot>()
+  #session: Session | undefined
 
   constructor(options: OpenOptions = {}) {
     this.#options = options
@@ -35,14 +37,15 @@ export class Terminal implements AsyncDisposable {
 
   /** Runs a command in the slot of its task. Never throws: a failure of slotpool is `exit_code` 125 and an `error`. */
   async run(command: string, options: TerminalOptions = {}): Promise<TerminalResult> {
-    const { task_id: taskId = 'default', background = false, timeout, force = false } = options
     try {
-      const pool = await this.#open()
-      const timeoutMs = timeoutOf(timeout) ?? pool.config.timeoutMs
-      const slot = await this.#slot(pool, taskId)
-      if (slot.isolation === 'none' && !force) refuseDestructive(command)
-      const result = await this.#exec(slot, background ? backgroundCommand(command) : command, timeoutMs)
-      return renderResult(result, timeoutMs)
+      const call = checkCall(command, options)
+      const session = this.#open()
+      const pool = await session.pool
+      const timeoutMs = call.timeoutMs ?? pool.config.timeoutMs
+      const slot = await leased(session, call.taskId)
+      if (slot.isolation === 'none' && !call.force) refuseDestructive(command)
+      const running = exec(session, slot, call.background ? backgroundCommand(command) : command, timeoutMs)
+      return renderResult(await running, timeoutMs)
     } catch (error) {
       return renderFailure(SlotpoolError.from(error))
     }
@@ -50,25 +53,31 @@ export class Terminal implements AsyncDisposable {
 
   /** Releases the slot of a task; one that has none, or whose slot has already come back, is no error. */
   async cleanup(taskId = 'default'): Promise<void> {
-    if (!this.#pool) return
-    this.#slots.delete(taskId)
-    const pool = await this.#pool
+    const session = this.#session
+    // A pool that could not be opened has no slot to release; whoever ran a command was told why.
+    const pool = await session?.pool.catch(() => undefined)
+    if (!session || !pool) return
+    const leasing = session.slots.get(taskId)
+    session.slots.delete(taskId)
+    await leasing?.catch(() => {})
     try {
-      await pool.release(taskId)
+      // Where its container does not answer, the pool is asked whether that is still there at all.
+      await pool.release(taskId).catch((error) => (hasCode(error, 'SERVER_UNREACHABLE') ? pool.release(taskId) : Promise.reject(error)))
     } catch (error) {
-      if (!(error instanceof SlotpoolError) || error.code !== 'TASK_NOT_FOUND') throw error
+      if (!hasCode(error, 'TASK_NOT_FOUND')) throw error
     }
   }
 
   /** Releases the slots of all tasks that ran here and lets go of the pool. The next command opens it again. */
   async close(): Promise<void> {
-    const opening = this.#pool
-    if (!opening) return
-    this.#pool = undefined
-    const slots = [...this.#slots.values()]
-    this.#slots.clear()
-    const pool = await opening.catch(() => undefined)
-    await Promise.allSettled(slots.map((slot) => slot.release()))
+    const session = this.#session
+    if (!session) return
+    this.#session = undefined
+    session.closing.abort()
+    const pool = await session.pool.catch(() => undefined)
+    await Promise.allSettled([...session.slots.values()].map(async (slot) => (await slot).release()))
+    // Their slots are gone: they end now, and say so.
+    await Promise.allSettled(session.running)
     await pool?.close()
   }
 
@@ -76,42 +85,46 @@ export class Terminal implements AsyncDisposable {
     await this.close()
   }
 
-  async #exec(slot: Slot, command: string, timeoutMs: number) {
-    try {
-      return await slot.exec(command, { timeoutMs, maxOutputBytes, mergeStderr: true })
-    } catch (error) {
-      // Said once: the next command of the task starts over in a new slot, knowing that it does.
-      if (
-        error instanceof SlotpoolError &&
-        ['LEASE_LOST', 'LEASE_NOT_FOUND', 'SERVER_UNREACHABLE', 'EXECUTION_OUTCOME_UNKNOWN'].includes(error.code)
-      ) {
-        this.#slots.delete(slot.taskId)
-      }
-      throw error
-    }
-  }
-
-  /** No heartbeat: what no command uses for its lifetime is released. */
-  async #slot(pool: SlotPool, taskId: string): Promise<Slot> {
-    const known = this.#slots.get(taskId)
-    if (known) return known
-    const slot = await pool.lease(taskId, { heartbeat: false })
-    this.#slots.set(taskId, slot)
-    return slot
-  }
-
   /** One pool for all; an attempt that failed is not kept. */
-  #open(): Promise<SlotPool> {
-    this.#pool ??= SlotPool.open(this.#options).catch((error) => {
-      this.#pool = undefined
-      throw error
+  #open(): Session {
+    if (this.#session) return this.#session
+    const closing = new AbortController()
+    const signal = this.#options.signal ? AbortSignal.any([this.#options.signal, closing.signal]) : closing.signal
+    const session: Session = { pool: SlotPool.open({ ...this.#options, signal }), slots: new Map(), running: new Set(), closing }
+    this.#session = session
+    session.pool.catch(() => {
+      if (this.#session === session) this.#session = undefined
     })
-    return this.#pool
+    return session
   }
 }
 
-function timeoutOf(seconds: number | undefined): number | undefined {
-  if (seconds === undefined) return undefined
-  if (Number.isFinite(seconds) && seconds > 0 && seconds <= 2_147_483) return Math.ceil(seconds * 1000)
-  throw new SlotpoolError('REQUEST_INVALID', `timeout: got ${seconds}, expected seconds above 0 and up to 2147483`)
+/** The slot of a task. No heartbeat: what no command uses for its lifetime is released. */
+async function leased(session: Session, taskId: string): Promise<Slot> {
+  const known = session.slots.get(taskId)
+  if (known) return known
+  const { signal } = session.closing
+  const leasing = session.pool.then((pool) => pool.lease(taskId, { heartbeat: false, signal }))
+  session.slots.set(taskId, leasing)
+  leasing.catch(() => {
+    if (session.slots.get(taskId) === leasing) session.slots.delete(taskId)
+  })
+  return leasing
+}
+
+async function exec(session: Session, slot: Slot, command: string, timeoutMs: number): Promise<ExecResult> {
+  const running = slot.exec(command, { timeoutMs, maxOutputBytes, mergeStderr: true })
+  session.running.add(running)
+  try {
+    return await running
+  } catch (error) {
+    if (hasCode(error, ...slotInDoubt)) session.slots.delete(slot.taskId)
+    throw error
+  } finally {
+    session.running.delete(running)
+  }
+}
+
+function hasCode(error: unknown, ...codes: ErrorCode[]): boolean {
+  return error instanceof SlotpoolError && codes.includes(error.code)
 }
