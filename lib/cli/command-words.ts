@@ -18,7 +18,7 @@ function firstWord(argv: readonly string[], at: number): number {
     const word = argv[at] as string
     if (word === '--') return argv.length
     if (!word.startsWith('-') || word === '-') return at
-    at += flags.has(word) || word.includes('=') ? 1 : 2
+    at += flags.has(word) || word.startsWith('--no-') || word.includes('=') ? 1 : 2
   }
   return argv.length
 }

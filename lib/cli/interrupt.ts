@@ -12,11 +12,13 @@ export class Interrupt {
     ] as const) {
       process.on(name, () => this.#end(exitCode, name))
     }
-    // Whoever read the output has gone, as in `slotpool exec … | head`.
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') this.#end(141, 'SIGPIPE')
-      else throw error
-    })
+    // Whoever read the output has gone, as in `slotpool exec … 2>&1 | head`.
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EPIPE') this.#end(141, 'SIGPIPE')
+        else throw error
+      })
+    }
   }
 
   get signal(): AbortSignal {

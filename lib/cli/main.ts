@@ -16,10 +16,11 @@ import { reportError } from './output.ts'
 /** The command line. Sets `process.exitCode`; 2 for wrong usage. */
 export async function main(argv: readonly string[]): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
-  const parser = yargs(separateCommand(argv))
+  const words = separateCommand(argv)
+  const parser = yargs(words)
     .scriptName('slotpool')
     .usage('$0 COMMAND\n\nIsolated shells for AI agents: one warm slot a task, on this machine, on Docker or across a Nomad cluster.')
-    .parserConfiguration({ 'populate--': true, 'duplicate-arguments-array': false, 'parse-positional-numbers': false })
+    .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'dot-notation': false })
     .command(execCommand)
     .command(releaseCommand)
     .command(statusCommand)
@@ -29,19 +30,32 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command(doctorCommand)
     .demandCommand(1, 1, 'expected a COMMAND')
     .strict()
+    .check(refuseRepetition)
     .version(version)
     .help()
     .alias('help', 'h')
     .wrap(Math.min(120, process.stdout.columns ?? 100))
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new SlotpoolError('USAGE', `${message}; see slotpool --help`)
+      // What yargs itself finds wrong comes as a message, as an error of its own, or both.
+      if (error && error.name !== 'YError') throw error
+      throw new SlotpoolError('USAGE', `${message ?? error.message}; see slotpool --help`)
     })
   try {
     await parser.parseAsync()
   } catch (error) {
     const ours = SlotpoolError.from(error)
-    reportError(ours, argv.includes('--json'))
+    const end = words.indexOf('--')
+    reportError(ours, (end === -1 ? words : words.slice(0, end)).includes('--json'))
     process.exitCode = ours.exitCode
   }
+}
+
+/** An option that takes one value, given twice, may be a slip: neither value is taken in silence. */
+function refuseRepetition(args: Record<string, unknown>): true {
+  for (const [name, value] of Object.entries(args)) {
+    if (!Array.isArray(value) || ['_', '--', 'env'].includes(name)) continue
+    throw new SlotpoolError('USAGE', `--${name}: got ${value.length} values, expected one`)
+  }
+  return true
 }

@@ -6,12 +6,14 @@ const poolOptions = {
   backend: { choices: [...backendNames, 'sandbox'] as const, describe: 'where containers come from (TERMINAL_ENV)' },
   pool: { type: 'string', describe: 'the name of the pool (TERMINAL_POOL)' },
   image: { type: 'string', describe: 'image of the containers (TERMINAL_NOMAD_IMAGE)' },
-  slots: { type: 'number', describe: 'slots in each container (TERMINAL_NOMAD_SLOTS)' },
-  min: { type: 'number', describe: 'containers kept (TERMINAL_NOMAD_MIN)' },
-  max: { type: 'number', describe: 'containers at most (TERMINAL_NOMAD_MAX)' },
+  slots: { type: 'string', describe: 'slots in each container (TERMINAL_NOMAD_SLOTS)' },
+  min: { type: 'string', describe: 'containers kept (TERMINAL_NOMAD_MIN)' },
+  max: { type: 'string', describe: 'containers at most (TERMINAL_NOMAD_MAX)' },
   isolation: { choices: isolationNames, describe: 'the isolation wanted (TERMINAL_ISOLATION)' },
   network: { choices: networkNames, describe: 'the network of a slot (TERMINAL_NETWORK)' },
 } as const satisfies Record<string, Options>
+
+const numbers = new Set(['slots', 'min', 'max'])
 
 /** Adds the options of the pool to a command. */
 export function withPoolOptions<T>(yargs: Argv<T>): Argv<T> {
@@ -25,7 +27,10 @@ export function poolOptionsOf(args: ArgumentsCamelCase<object>): SlotPoolOptions
   const given = args as Record<string, unknown>
   const options: Record<string, unknown> = {}
   for (const name of Object.keys(poolOptions)) {
-    if (given[name] !== undefined) options[name === 'backend' ? 'env' : name] = given[name]
+    const value = given[name]
+    if (value === undefined) continue
+    // What is no number goes on as it is, to be refused in its own words.
+    options[name === 'backend' ? 'env' : name] = numbers.has(name) && /^[0-9]{1,15}$/.test(String(value)) ? Number(value) : value
   }
   return options as SlotPoolOptions
 }

@@ -7,8 +7,8 @@ import { SlotpoolError } from '../errors.ts'
  *
  * @throws {SlotpoolError} `COMMAND_INVALID`.
  */
-export function refuseForeignBytes(command: string): void {
-  if (!command.includes('\ufffd')) return
+export function refuseForeignBytes(words: readonly string[]): void {
+  if (!words.some((word) => word.includes('\ufffd'))) return
   let raw: Buffer
   try {
     raw = readFileSync('/proc/self/cmdline')
@@ -18,6 +18,6 @@ export function refuseForeignBytes(command: string): void {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(raw)
   } catch (cause) {
-    throw new SlotpoolError('COMMAND_INVALID', 'got a command that is not UTF-8', { cause, details: { reason: 'encoding' } })
+    throw new SlotpoolError('COMMAND_INVALID', 'got a command or option that is not UTF-8', { cause, details: { reason: 'encoding' } })
   }
 }

@@ -5,6 +5,7 @@ import type { ExecResult } from '../../pool/exec.ts'
 import type { Slot } from '../../pool/slot.ts'
 import { SlotPool } from '../../pool/slot-pool.ts'
 import { exitCodeOf } from '../../terminal/render.ts'
+import { checkCommand } from '../../wire/command.ts'
 import { runCli } from '../context.ts'
 import { notice, writeStderr, writeStdout } from '../output.ts'
 import { poolOptionsOf, withPoolOptions } from '../pool-options.ts'
@@ -12,7 +13,7 @@ import { refuseForeignBytes } from '../utf8-arguments.ts'
 
 interface ExecArguments {
   taskId?: string | undefined
-  timeout?: number | undefined
+  timeout?: string | undefined
   cwd?: string | undefined
   env?: string[] | undefined
   json: boolean
@@ -28,7 +29,7 @@ export const execCommand: CommandModule<object, ExecArguments> = {
       .usage('$0 exec [options] COMMAND…\n\nExits as the command does; 124 after a timeout, 125 when slotpool fails, 2 for wrong usage.')
       .options({
         'task-id': { type: 'string', requiresArg: true, describe: 'the task; without it a slot is leased for this one command' },
-        timeout: { type: 'number', requiresArg: true, describe: 'seconds for the command (TERMINAL_TIMEOUT)' },
+        timeout: { type: 'string', requiresArg: true, describe: 'seconds for the command (TERMINAL_TIMEOUT)' },
         cwd: { type: 'string', requiresArg: true, describe: 'where the command starts (TERMINAL_CWD)' },
         env: { type: 'string', array: true, nargs: 1, requiresArg: true, describe: 'KEY=VALUE for the environment; may be repeated' },
         json: { type: 'boolean', default: false, describe: 'print one JSON object instead of the output' },
@@ -40,7 +41,9 @@ export const execCommand: CommandModule<object, ExecArguments> = {
       if (args['--'] === undefined || args['--'].length === 0) {
         throw new SlotpoolError('USAGE', 'got no COMMAND, expected something to run: slotpool exec [options] COMMAND…')
       }
-      refuseForeignBytes(command)
+      refuseForeignBytes(process.argv)
+      // Before a pool is opened for nothing.
+      checkCommand(command)
       const env = parseEnv(args.env ?? [])
       const timeoutMs = parseTimeout(args.timeout)
       await using pool = await SlotPool.open({ ...poolOptionsOf(args), signal, onNotice: notice })
@@ -94,8 +97,9 @@ function parseEnv(entries: readonly string[]): Record<string, string> {
   return env
 }
 
-function parseTimeout(seconds: number | undefined): number | undefined {
-  if (seconds === undefined) return undefined
-  if (Number.isFinite(seconds) && seconds > 0 && seconds <= 2_147_483) return Math.ceil(seconds * 1000)
-  throw new SlotpoolError('USAGE', `--timeout: got ${seconds}, expected seconds above 0 and up to 2147483`)
+function parseTimeout(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const seconds = /^[0-9]*\.?[0-9]+$/.test(text) ? Number(text) : Number.NaN
+  if (seconds > 0 && seconds <= 2_147_483) return Math.ceil(seconds * 1000)
+  throw new SlotpoolError('USAGE', `--timeout: got ${text}, expected seconds above 0 and up to 2147483`)
 }
