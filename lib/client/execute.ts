@@ -16,8 +16,8 @@ const cancelPauseMs = 20
 
 /** Where the output of an execution goes. A returned promise makes the stream, and in the end the command, wait for it. */
 export interface OutputSink {
-  onStdout(chunk: Buffer): void | Promise<void>
-  onStderr(chunk: Buffer): void | Promise<void>
+  onStdout(chunk: Buffer): unknown
+  onStderr(chunk: Buffer): unknown
   /** Output that the server no longer had when the connection was taken up again. */
   onGap(stream: 'stdout' | 'stderr', bytes: number): void
 }
@@ -210,13 +210,15 @@ function isLost(error: unknown): error is SlotpoolError {
 }
 
 /** Runs a callback of the sink; what it throws, now or later, is thrown as a {@link SinkFailure}. */
-function handedOn(call: () => void | Promise<void>): Promise<void> | undefined {
+function handedOn(call: () => unknown): Promise<unknown> | undefined {
   try {
-    const handled = call()?.catch((error: unknown) => {
+    const returned = call()
+    if (!(returned instanceof Promise)) return undefined
+    const handled = returned.catch((error: unknown) => {
       throw new SinkFailure(error)
     })
     // It is waited for soon; until then, and when something else fails first, its failure is nobody's yet.
-    handled?.catch(() => {})
+    handled.catch(() => {})
     return handled
   } catch (error) {
     throw new SinkFailure(error)

@@ -9,8 +9,8 @@ import { OutputCollector } from './output-collector.ts'
 /** What is kept of each stream unless told otherwise. */
 export const defaultMaxOutputBytes = 16 * 1024 * 1024
 
-/** A callback that gets output as it comes. A returned promise makes the command wait, once the buffers between are full. */
-export type OutputCallback<T> = (chunk: T) => void | Promise<void>
+/** A callback that gets output as it comes. A returned promise makes the command wait, once the buffers between are full; anything else is ignored. */
+export type OutputCallback<T> = (chunk: T) => unknown
 
 /** Options of `slot.exec`. */
 export interface ExecOptions<T extends string | Buffer = string> {
@@ -134,7 +134,7 @@ class StreamEnd<T extends string | Buffer> {
     this.#callback = callback
   }
 
-  push(chunk: Buffer): void | Promise<void> {
+  push(chunk: Buffer): unknown {
     this.collector.push(chunk)
     if (!this.#callback) return
     if (this.#encoding === 'buffer') return this.#callback(chunk as T)

@@ -25,7 +25,8 @@ export async function streamExecution(execution: Execution, offsets: OutputOffse
       }
       response.uncork()
       if (wrote) execution.readOn()
-      if (response.writableNeedDrain) await eventOrGone(response, 'drain', response)
+      // The socket is asked: what a response says of itself while it was corked is not to be relied on, from one Node to the next.
+      if (response.socket?.writableNeedDrain) await eventOrGone(response.socket, 'drain', response)
       else if (!wrote) await eventOrGone(execution, 'progress', response)
     }
   } finally {

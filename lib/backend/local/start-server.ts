@@ -18,6 +18,12 @@ import { type ServerRecord, writeRecord } from './server-record.ts'
 const idleExitMs = 15 * 60_000
 
 /**
+ * Closes what descriptors this process inherited before it becomes the server: Node hands them on to every child, and so would the server to
+ * every slot.
+ */
+const closeOthers = 'for fd in /proc/$$/fd/*; do fd=${fd##*/}; if ((fd > 3)); then eval "exec $fd>&-"; fi; done; exec "$@"'
+
+/**
  * Starts a sandbox server that outlives this process, and resolves when it serves.
  *
  * @throws {SlotpoolError} what the server itself says, such as `ISOLATION_UNAVAILABLE`; else `SERVER_START_FAILED` with the end of its
@@ -33,7 +39,8 @@ export async function startServer(
   await mkdir(places.stateDir, { recursive: true, mode: 0o711 })
   const logFile = join(places.folder, 'server.log')
   const log = await open(logFile, 'a', 0o600)
-  const child = spawn(process.execPath, [sandboxServerBundle(), ...serverArguments(config, places, tokenFile)], {
+  const program = [process.execPath, sandboxServerBundle(), ...serverArguments(config, places, tokenFile)]
+  const child = spawn('bash', ['--norc', '-c', closeOthers, 'slotpool', ...program], {
     detached: true,
     cwd: '/',
     stdio: ['ignore', log.fd, log.fd, 'pipe'],

@@ -93,6 +93,8 @@ export class BubblewrapJails implements JailKind {
       args.push('--ro-bind', realpathSync(resolver), realpathSync(resolver))
     }
     args.push('--proc', '/proc', '--dev', '/dev')
+    // Shared memory is for every user of the slot; bubblewrap's own belongs to root.
+    args.push('--perms', '1777', '--tmpfs', '/dev/shm')
     for (const folder of ['/run', '/var', '/home']) args.push('--perms', '0755', '--dir', folder)
     args.push('--symlink', '../tmp', '/var/tmp')
     args.push('--bind', folders.tmp, view.tmp, '--bind', folders.home, view.home, '--bind', folders.workspace, view.workspace)
