@@ -158,7 +158,7 @@ class Attempt {
     const response = await connection.send(options)
     this.#answeredAtMs = Date.now()
     let end: ExecutionEnd | undefined
-    let waiting: Promise<void>[] = []
+    let waiting: Promise<unknown>[] = []
     let json: Buffer[] = []
     const reader = new FrameReader((type, payload, last) => {
       if (type === frameType.stdout || type === frameType.stderr) {

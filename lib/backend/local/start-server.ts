@@ -21,7 +21,7 @@ const idleExitMs = 15 * 60_000
  * Closes what descriptors this process inherited before it becomes the server: Node hands them on to every child, and so would the server to
  * every slot.
  */
-const closeOthers = 'for fd in /proc/$$/fd/*; do fd=${fd##*/}; if ((fd > 3)); then eval "exec $fd>&-"; fi; done; exec "$@"'
+const closeOthers = 'cd /proc/$$/fd; for fd in *; do if ((fd > 3)); then eval "exec $fd>&-"; fi; done; cd /; exec "$@"'
 
 /**
  * Starts a sandbox server that outlives this process, and resolves when it serves.
