@@ -121,7 +121,7 @@ function serverArguments(job: PoolJob): string[] {
   const options = {
     listen: `tcp:0.0.0.0:${containerPort}`,
     'token-file': `\${NOMAD_SECRETS_DIR}/${tokenItem}`,
-    // The task's folder is a bind mount of the node's own disk, as an overlay's upper layer needs, and goes with the allocation.
+    // The task's folder is a bind mount of the node's own disk and goes with the allocation.
     'state-dir': `\${NOMAD_TASK_DIR}/${stateFolder}`,
     pool: job.pool,
     slots: String(job.slots),

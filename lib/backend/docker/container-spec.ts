@@ -27,7 +27,7 @@ export function containerSpec(config: Config, index: number): ContainerCreateOpt
     Cmd: serverArguments(config),
     Labels: labelsFor(config, index),
     ExposedPorts: { [port]: {} },
-    // Anonymous, so that it goes with the container. Overlay mounts of the slots cannot lie on the container's own overlay.
+    // Anonymous, so that it goes with the container. What slots write does not pass through the container's overlay.
     Volumes: { '/var/lib/slotpool': {} },
     HostConfig: {
       // What ends by itself, idle or broken, leaves neither a container nor a volume.
@@ -60,8 +60,7 @@ function pidsLimit(slots: number): number {
 }
 
 /**
- * What jails need. Docker's seccomp profile and AppArmor refuse
- * both whatever the capabilities. Slots themselves get none of these.
+ * What jails need. Docker's seccomp profile and AppArmor refuse mounts and namespaces whatever the capabilities. Slots get none of these.
  */
 function privileges(config: Config): HostConfig {
   if (config.isolation !== 'auto' && config.isolation !== 'jail') return {}
