@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import type { Readable, Writable } from 'node:stream'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { Readable, type Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../errors.ts'
 import { checkFilePath } from '../wire/file-path.ts'
@@ -33,30 +33,65 @@ if [ "$(stat -c %s -- "$new")" != "$2" ]; then echo "the content was cut short" 
 mv -fT -- "$new" "$1" || exit 45`
 
 /**
- * Streams a file out of a slot. Resolves once its first bytes are there.
+ * Streams a file out of a slot. Resolves once its first bytes are there. The stream ends only when the whole file was read; whatever cuts
+ * it short, such as the end of the lease, destroys it with an error, so that a part is never taken for the file. It closes when nothing
+ * more will be read in the slot.
  *
- * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read.
+ * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read; `CANCELLED`.
  */
 export async function readFile(jail: Jail, path: string, signal: AbortSignal): Promise<Readable> {
   checkFilePath(path)
+  if (signal.aborted) throw givenUp(path)
   const child = enter(jail, ['bash', '--norc', '-c', readScript, 'slotpool', path], signal)
   child.stdin.end()
   const complaint = text(child.stderr)
+  complaint.catch(() => {})
+  const content = contentOf(child, path)
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
-  // The first chunk, or the end, tells whether there is a file at all.
+  let begun = false
+  // The first chunk, or the end, tells whether there is a file at all. Nobody waits for a program that a command of the slot has stopped.
   await new Promise<void>((resolve, reject) => {
-    child.stdout.once('readable', resolve)
-    child.once('error', reject)
-  })
-  if (child.stdout.readableLength > 0) {
-    void ended.then((code) => {
-      if (code !== 0) child.stdout.destroy(new Error(`reading ${path} was cut short`))
+    child.stdout.once('data', () => {
+      begun = true
+      resolve()
     })
-    return child.stdout
+    child.once('close', () => resolve())
+    child.once('error', reject)
+    signal.addEventListener('abort', () => reject(givenUp(path)), { once: true })
+  })
+  if (!begun) refuse(await ended, path, await complaint, signal)
+  return content
+}
+
+/** What a child writes, ending as a whole only when the child says so by exit code 0. */
+function contentOf(child: ChildProcessWithoutNullStreams, path: string): Readable {
+  const { stdout } = child
+  const content = new Readable({
+    read: () => void stdout.resume(),
+    destroy: (error, done) => {
+      stdout.destroy()
+      done(error)
+    },
+  })
+  const cutShort = (): void => {
+    if (content.destroyed) return
+    content.destroy(new SlotpoolError('FILE_FAILED', `reading ${path} was cut short`, { details: { path, reason: 'cut short' } }))
   }
-  child.stdout.resume()
-  refuse(await ended, path, await complaint, signal)
-  return child.stdout
+  // Before somebody reads it, an error is kept by the stream.
+  content.on('error', () => {})
+  stdout.on('data', (chunk: Buffer) => {
+    if (!content.push(chunk)) stdout.pause()
+  })
+  stdout.once('error', cutShort)
+  // A reader that is slow keeps what was written from being read to its end; the failure is known before that.
+  child.once('exit', (code) => {
+    if (code !== 0) cutShort()
+  })
+  child.once('close', (code) => {
+    if (code === 0 && stdout.readableEnded) content.push(null)
+    else cutShort()
+  })
+  return content
 }
 
 /**
@@ -108,8 +143,12 @@ function enter(jail: Jail, program: string[], signal: AbortSignal) {
 
 function refuse(code: number | null, path: string, complaint: string, signal: AbortSignal): void {
   if (code === 0) return
-  if (signal.aborted) throw new SlotpoolError('CANCELLED', `the request for ${path} was given up`)
+  if (signal.aborted) throw givenUp(path)
   const reason = complaint.trim() || `it ended with ${code}`
   if (code === 44) throw new SlotpoolError('FILE_NOT_FOUND', `got path ${path}: ${reason}`, { details: { path } })
   throw new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason } })
+}
+
+function givenUp(path: string): SlotpoolError {
+  return new SlotpoolError('CANCELLED', `the request for ${path} was given up`)
 }

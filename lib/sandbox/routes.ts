@@ -91,8 +91,14 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   app.get('/v1/leases/:leaseId/files', async (request, reply) => {
     const lease = settled(held(request))
     const { path } = checked(fileQuery, request.query)
-    const content = await leases.use(lease, () => runtime.readFile(lease.slot.jail, path, goneSignal(reply)))
-    return reply.type('application/octet-stream').send(content)
+    // A download is a use of the lease to its end, however slow its reader.
+    await leases.use(lease, async () => {
+      const content = await runtime.readFile(lease.slot.jail, path, goneSignal(reply))
+      const closed = new Promise((resolve) => content.once('close', resolve))
+      reply.type('application/octet-stream').send(content)
+      if (!content.closed) await closed
+    })
+    return reply
   })
 
   app.put('/v1/leases/:leaseId/files', async (request, reply) => {
@@ -130,6 +136,7 @@ function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
 /** Aborted when the client goes away before it has its answer. */
 function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
+  if (reply.raw.destroyed) gone.abort()
   reply.raw.once('close', () => gone.abort())
   return gone.signal
 }
