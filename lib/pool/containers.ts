@@ -7,6 +7,15 @@ export interface ReadyContainer {
   client: SandboxClient
 }
 
+/** The containers at one moment. */
+export interface Look {
+  all: Container[]
+  /** Those that serve, lowest index first. */
+  ready: ReadyContainer[]
+  /** Those that live and have served this process: the ready ones, and those that no longer answer. A task may have its slot in any of them. */
+  served: ReadyContainer[]
+}
+
 /** The pool's containers and one connection to each, kept while the container lives. */
 export class Containers {
   readonly #backend: Backend
@@ -16,13 +25,13 @@ export class Containers {
     this.#backend = backend
   }
 
-  /** Every container as it is now, and those of them that serve, lowest index first. */
-  async look(signal?: AbortSignal): Promise<{ all: Container[]; ready: ReadyContainer[] }> {
+  /** Every container as it is now. */
+  async look(signal?: AbortSignal): Promise<Look> {
     return this.#connect(await this.#backend.list(signal))
   }
 
   /** Makes the pool have `count` live containers. */
-  async grow(count: number, signal?: AbortSignal): Promise<{ all: Container[]; ready: ReadyContainer[] }> {
+  async grow(count: number, signal?: AbortSignal): Promise<Look> {
     return this.#connect(await this.#backend.grow(count, signal))
   }
 
@@ -31,7 +40,7 @@ export class Containers {
     this.#clients.clear()
   }
 
-  async #connect(all: Container[]): Promise<{ all: Container[]; ready: ReadyContainer[] }> {
+  async #connect(all: Container[]): Promise<Look> {
     const alive = new Set(all.filter((one) => one.state !== 'dead').map((one) => one.id))
     for (const [id, client] of this.#clients) {
       if (alive.has(id)) continue
@@ -39,11 +48,15 @@ export class Containers {
       await client.close()
     }
     const ready: ReadyContainer[] = []
+    const served: ReadyContainer[] = []
     // Asked for anew with every new container: a pool that ended took its token with it.
     let token: string | undefined
     for (const container of all) {
-      if (container.state !== 'ready' || !container.endpoint) continue
       let client = this.#clients.get(container.id)
+      if (container.state !== 'ready' || !container.endpoint) {
+        if (client && container.state !== 'dead') served.push({ container, client })
+        continue
+      }
       if (!client) {
         token ??= await this.#backend.token()
         // Another look may have connected to it meanwhile.
@@ -51,7 +64,8 @@ export class Containers {
         this.#clients.set(container.id, client)
       }
       ready.push({ container, client })
+      served.push({ container, client })
     }
-    return { all, ready }
+    return { all, ready, served }
   }
 }

@@ -3,13 +3,17 @@ import type { Backend } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Containers, ReadyContainer } from './containers.ts'
-import { checkOwner, findLease, giveWay, isGone, type PlacedLease, settleLease } from './settle-lease.ts'
+import { checkOwner, giveWay, isGone, settleLease } from './settle-lease.ts'
+import { findLease, isUnsure, type PlacedLease } from './task-survey.ts'
 import type { WaitingLine } from './waiting-line.ts'
 
 /** How long one look-out for an idle slot lasts; then the containers are listed anew, for some may have come or gone. */
 const lookOutMs = 5_000
 
 const noServerPauseMs = 100
+
+/** How soon a container that could not be asked is asked again. */
+const unsurePauseMs = 250
 
 export interface LeaseContext {
   config: Config
@@ -22,11 +26,29 @@ export interface LeaseContext {
  * The lease of a task: the one it has, wherever it is in the pool, or a new one in the lowest container with an idle slot. Who finds the
  * pool full makes it grow up to `max`, then waits in line until `signal` or `deadline` is aborted. The deadline is for that alone: a slot
  * that is there is had however short it is.
+ *
+ * @throws {SlotpoolError} `SERVER_UNREACHABLE` when until the deadline some container could not be asked that may have the task's slot.
  */
 export async function leaseTask(context: LeaseContext, taskId: string, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
+  const either = AbortSignal.any([signal, deadline])
+  let unsure: SlotpoolError | undefined
+  for (;;) {
+    try {
+      return await tryToLease(context, taskId, signal, either)
+    } catch (error) {
+      if (isUnsure(error)) unsure = error
+      else throw unsure && deadline.aborted && isCancelled(error) && !signal.aborted ? unsure : error
+    }
+    await delay(unsurePauseMs, undefined, { signal: either }).catch(() => {})
+    if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason })
+    if (deadline.aborted) throw unsure
+  }
+}
+
+async function tryToLease(context: LeaseContext, taskId: string, signal: AbortSignal, either: AbortSignal): Promise<PlacedLease> {
   const { containers, line, config } = context
-  const { ready } = await containers.look(signal)
-  const found = await findLease(ready, taskId, signal)
+  const { ready, served } = await containers.look(signal)
+  const found = await findLease(served, taskId, signal)
   const standing = found && (await renewed(checkOwner(found, config.owner), config))
   if (standing) return standing
   // Whoever waits already comes first.
@@ -34,7 +56,6 @@ export async function leaseTask(context: LeaseContext, taskId: string, signal: A
     const placed = await place(context, ready, taskId, signal)
     if (placed) return placed
   }
-  const either = AbortSignal.any([signal, deadline])
   return line.inTurn(either, async () => {
     for (;;) {
       const look = await containers.look(either)
@@ -65,7 +86,7 @@ async function place(
       throw error
     }
     if (!taken.lease.provisional) return taken
-    const settled = await settleLease(taken, async () => (await containers.look(signal)).ready, signal).catch(async (error) => {
+    const settled = await settleLease(taken, async () => (await containers.look(signal)).served, signal).catch(async (error) => {
       await giveWay(taken).catch(() => {})
       throw error
     })
@@ -73,6 +94,10 @@ async function place(
     return standing ?? place(context, (await containers.look(signal)).ready, taskId, signal)
   }
   return undefined
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof SlotpoolError && error.code === 'CANCELLED'
 }
 
 /** Counts the lease's lifetime from now, as long as this caller wants it. Undefined when somebody has released it meanwhile. */

@@ -1,13 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
-import type { Lease } from '../wire/lease.ts'
 import type { ReadyContainer } from './containers.ts'
-
-/** A lease and the container it is in. */
-export interface PlacedLease {
-  at: ReadyContainer
-  lease: Lease
-}
+import { askForLease, checkAllAnswered, type PlacedLease } from './task-survey.ts'
 
 /**
  * Makes sure that a task has one lease in the whole pool, though any number of managers lease at once and no two containers know of each
@@ -17,6 +11,7 @@ export interface PlacedLease {
  * A confirmed lease wins over a provisional one; of two provisional ones that in the lower container wins, and its manager waits until the
  * other, which will see it, has given way. A provisional lease whose manager died ends by itself within seconds.
  *
+ * @throws {SlotpoolError} `SERVER_UNREACHABLE` when no lease was found elsewhere, but some container that lives could not be asked.
  * @returns the lease that stands, or undefined when this one gave way and the whole has to be tried again.
  */
 export async function settleLease(
@@ -26,12 +21,13 @@ export async function settleLease(
 ): Promise<PlacedLease | undefined> {
   for (;;) {
     const others = (await look()).filter((one) => one.container.id !== mine.at.container.id)
-    const rivals = (await Promise.all(others.map((at) => leaseAt(at, mine.lease.taskId, signal)))).filter((one) => one !== undefined)
+    const { found: rivals, silent } = await askForLease(others, mine.lease.taskId, signal)
     const winner = rivals.find((one) => !one.lease.provisional)
     if (winner) {
       await giveWay(mine)
       return checkOwner(winner, mine.lease.owner)
     }
+    checkAllAnswered(silent, mine.lease.taskId)
     if (rivals.length === 0) return confirm(mine, signal)
     if (rivals.some((one) => one.at.container.index < mine.at.container.index)) {
       // Two managers can share one provisional lease. When the other has confirmed it meanwhile, it stands.
@@ -39,12 +35,6 @@ export async function settleLease(
     }
     await delay(10)
   }
-}
-
-/** The lease of a task anywhere in the pool. One in a container out of reach is out of reach, too. */
-export async function findLease(ready: readonly ReadyContainer[], taskId: string, signal: AbortSignal): Promise<PlacedLease | undefined> {
-  const found = (await Promise.all(ready.map((at) => leaseAt(at, taskId, signal)))).filter((one) => one !== undefined)
-  return found.find((one) => !one.lease.provisional)
 }
 
 /** @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
@@ -58,16 +48,6 @@ export function checkOwner(placed: PlacedLease, owner: string): PlacedLease {
       details: { taskId, owner: holder },
     },
   )
-}
-
-async function leaseAt(at: ReadyContainer, taskId: string, signal: AbortSignal): Promise<PlacedLease | undefined> {
-  try {
-    const lease = await at.client.leaseOfTask(taskId, signal)
-    return lease ? { at, lease } : undefined
-  } catch (error) {
-    if (error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE') return undefined
-    throw error
-  }
 }
 
 /** Undefined when it ended meanwhile: somebody who shared it gave way. */

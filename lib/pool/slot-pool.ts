@@ -6,9 +6,8 @@ import { taskId as taskIdSchema } from '../wire/lease.ts'
 import { Containers } from './containers.ts'
 import { leaseTask } from './lease-task.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
-import type { PlacedLease } from './settle-lease.ts'
-import { findLease } from './settle-lease.ts'
 import { Slot } from './slot.ts'
+import { findLease, type PlacedLease } from './task-survey.ts'
 import { turnOrAbort, WaitingLine } from './waiting-line.ts'
 
 /** How {@link SlotPool.open} goes about it. */
@@ -85,7 +84,8 @@ export class SlotPool implements AsyncDisposable {
    * The slot of a task: the one it has, whichever process got it, or a new one.
    *
    * @throws {SlotpoolError} `POOL_FULL` when none came free in time, saying how full the pool is; `LEASE_OWNER_MISMATCH`; `CANCELLED`;
-   *   the backend's own errors when it had to grow and could not.
+   *   `SERVER_UNREACHABLE` when it may have its slot in a container that lives but could not be asked; the backend's own errors when it had
+   *   to grow and could not.
    */
   async lease(taskId: string, options: LeaseOptions = {}): Promise<Slot> {
     this.#checkOpen()
@@ -120,15 +120,16 @@ export class SlotPool implements AsyncDisposable {
   /**
    * Releases the slot of a task, whichever process got it.
    *
-   * @throws {SlotpoolError} `TASK_NOT_FOUND` when the task has none.
+   * @throws {SlotpoolError} `TASK_NOT_FOUND` when the task has none; `SERVER_UNREACHABLE` when it may have one in a container that could
+   *   not be asked.
    */
   async release(taskId: string, signal: AbortSignal = new AbortController().signal): Promise<void> {
     this.#checkOpen()
     checkTaskId(taskId)
     const held = this.#slots.get(taskId)
     if (held) return held.release()
-    const { ready } = await this.#containers.look(signal)
-    const found = await findLease(ready, taskId, signal)
+    const { served } = await this.#containers.look(signal)
+    const found = await findLease(served, taskId, signal)
     if (!found) {
       throw new SlotpoolError('TASK_NOT_FOUND', `task ${taskId} has no slot in pool ${this.config.pool}`, { details: { taskId } })
     }

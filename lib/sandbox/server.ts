@@ -26,6 +26,8 @@ export interface SandboxServerOptions {
   runtime: SlotRuntime
   /** Calls `onIdle` after so long without a lease and without a request. Default: never. */
   idleExitMs?: number
+  /** Every request waits for it, as if the server were slow. Default: none does. */
+  beforeRequest?: () => Promise<void>
   onIdle?: () => void
   log: Logger
   clock?: Clock
@@ -123,6 +125,7 @@ export class SandboxServer {
     app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
 
     app.addHook('onRequest', async (request, reply) => {
+      if (this.#options.beforeRequest) await this.#options.beforeRequest()
       reply.header(protocolHeader, String(protocolVersion)).header(bootHeader, this.bootId)
       if (request.url === '/healthz') return
       authentication.check(request.headers.authorization)

@@ -146,3 +146,37 @@ t.test('a closed pool does nothing more, and its leases live on', async (t) => {
   t.equal((await again.status()).totals.leased, 1)
   t.equal(await again.releaseAll(), 1)
 })
+
+t.test('a task whose container lives but cannot be asked gets no second slot', async (t) => {
+  const { backend, pool } = await fakePool(t, { slots: 1 }, { max: 2, slots: 1 })
+  await pool.lease('other')
+  const mine = await pool.lease('mine')
+  await pool.release('other')
+  backend.pause(mine.containerId)
+  const again = pool.lease('mine', { waitMs: 0 })
+  await t.rejects(again, { code: 'SERVER_UNREACHABLE', retryable: true, details: { silentContainers: [mine.containerId] } })
+  await t.rejects(pool.release('never seen'), { code: 'SERVER_UNREACHABLE' })
+  const patient = pool.lease('mine')
+  backend.resume(mine.containerId)
+  t.equal((await patient).leaseId, mine.leaseId, 'it is had again once the container answers')
+})
+
+t.test('a backend that takes a silent container for ready changes nothing of that', async (t) => {
+  const { backend, pool } = await fakePool(t, { slots: 1 }, { max: 2, slots: 1 })
+  await pool.lease('other')
+  const mine = await pool.lease('mine')
+  await pool.release('other')
+  const healthy = await backend.list()
+  backend.list = async () => healthy
+  backend.pause(mine.containerId)
+  await t.rejects(pool.lease('mine', { waitMs: 0 }), { code: 'SERVER_UNREACHABLE', message: new RegExp(mine.containerId) })
+})
+
+t.test('a container that is known to be dead holds no task up', async (t) => {
+  const { backend, pool } = await fakePool(t, { slots: 1 }, { max: 2, slots: 1 })
+  await pool.lease('other')
+  const mine = await pool.lease('mine')
+  await pool.release('other')
+  await backend.kill(mine.containerId)
+  t.not((await pool.lease('mine', { waitMs: 0 })).containerId, mine.containerId)
+})

@@ -20,6 +20,13 @@ interface FakeContainer {
   server: SandboxServer
   url: string
   alive: boolean
+  /** Settles when it answers again; undefined while it does. */
+  paused: Pause | undefined
+}
+
+interface Pause {
+  over: Promise<void>
+  end: () => void
 }
 
 /**
@@ -49,8 +56,9 @@ export class FakeBackend implements Backend {
   }
 
   async list(): Promise<Container[]> {
-    return this.#containers.map(({ id, index, url, alive }) => {
+    return this.#containers.map(({ id, index, url, alive, paused }) => {
       const base = { id, index, node: 'fake' }
+      if (alive && paused) return { ...base, state: 'starting', reason: 'it was paused by the test' }
       return alive ? { ...base, state: 'ready', endpoint: { url } } : { ...base, state: 'dead', reason: 'it was killed by the test' }
     })
   }
@@ -95,12 +103,31 @@ export class FakeBackend implements Backend {
     })
   }
 
+  /** Lets a container live on without an answer for anybody, until {@link resume}: what is sent to it waits. It is no longer `ready`. */
+  pause(id: string): void {
+    const container = this.#containers.find((one) => one.id === id)
+    if (!container || container.paused) return
+    let end = (): void => {}
+    const over = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    container.paused = { over, end }
+  }
+
+  /** Lets a paused container answer what was sent to it, and all that comes. */
+  resume(id: string): void {
+    const container = this.#containers.find((one) => one.id === id)
+    container?.paused?.end()
+    if (container) container.paused = undefined
+  }
+
   /** Makes the next `grow` fail with this error. */
   failNextGrow(error: SlotpoolError): void {
     this.#failure = error
   }
 
   async #start(index: number): Promise<FakeContainer> {
+    const container: Pick<FakeContainer, 'paused'> = { paused: undefined }
     const server = await SandboxServer.start({
       pool: 'fake',
       slots: this.#slots,
@@ -108,12 +135,13 @@ export class FakeBackend implements Backend {
       slotsFolder: '/',
       isolation: { kind: new ScriptedJails(), reason: 'commands are answered by a script' },
       runtime: new ScriptedRuntime(this.#script),
+      beforeRequest: async () => container.paused?.over,
       log: pino({ enabled: false }),
     })
     const url = await server.listen({ host: '127.0.0.1', port: 0 })
     // A test that forgets to take its pool down ends all the same.
     server.unref()
-    return { id: randomUUID(), index, server, url, alive: true }
+    return Object.assign(container, { id: randomUUID(), index, server, url, alive: true })
   }
 
   #change<T>(work: () => Promise<T>): Promise<T> {
