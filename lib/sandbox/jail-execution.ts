@@ -2,13 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import type { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
 import { drainPipe } from './drain.ts'
-import { type EntryReport, entryProgram, readReport } from './entry.ts'
+import { type EntryReport, entryEnvironment, entryProgram, handedEnvironment, readReport } from './entry.ts'
 import { executionVariable, slotEnvironment } from './environment.ts'
 import { Execution, type Outcome } from './execution.ts'
 import type { Fifos } from './fifos.ts'
@@ -19,6 +17,8 @@ import { toolPath } from './tool-path.ts'
 
 /** How much later than its commands a jail may be seen to end. */
 const jailEndMs = 100
+/** Longer than the longest path, and what bash says of it. */
+const maxReportLength = 16 * 1024
 
 /** A command in a jail: the process that enters it, its pipes, its timeout and its end. */
 export class JailExecution extends Execution {
@@ -26,6 +26,7 @@ export class JailExecution extends Execution {
   readonly #fifos: Fifos
   #child: ChildProcess | undefined
   #pipes: Socket[] = []
+  #report: Socket | undefined
   #ending: Promise<void> | undefined
   #exited = false
   #timedOut = false
@@ -65,7 +66,7 @@ export class JailExecution extends Execution {
       this.#terminate().catch(() => {})
     }, this.request.timeoutMs)
     try {
-      const report = text(child.stdio[3] as Readable)
+      const report = this.#listenToEntry(child.stdio[3] as Socket)
       const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
       this.#exited = true
       const durationMs = performance.now() - startedAt
@@ -73,7 +74,7 @@ export class JailExecution extends Execution {
       await this.#ending
       await Promise.all(this.#pipes.map(drainPipe))
       if (signal === 'SIGKILL' && !this.#timedOut && !this.#cancelled) await this.#blameJail()
-      if (!this.#timedOut && !this.#cancelled) this.#requireStarted(readReport(await report))
+      if (!this.#timedOut && !this.#cancelled) this.#requireStarted(readReport(await report()))
       const forced = this.#timedOut || this.#cancelled
       return {
         end: {
@@ -89,6 +90,7 @@ export class JailExecution extends Execution {
       }
     } finally {
       clearTimeout(timer)
+      this.#report?.destroy()
       this.#discardTheRest()
     }
   }
@@ -99,8 +101,7 @@ export class JailExecution extends Execution {
     try {
       if (!request.mergeStderr) outputs.push(await this.#fifos.open())
       const [out, err = out] = outputs as [(typeof outputs)[0], (typeof outputs)[0]?]
-      const env = slotEnvironment(this.#jail.view, request.env ?? {}, this.id)
-      const { file, args } = this.#jail.enter(env, entryProgram(request.cwd ?? this.#jail.view.workspace, request.command))
+      const { file, args } = this.#jail.enter(entryEnvironment(this.id), entryProgram(this.#cwd, request.command))
       if (this.#cancelled) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
       const child = spawn(file, args, {
         stdio: ['ignore', out.writeFd, err.writeFd, 'pipe'],
@@ -112,7 +113,7 @@ export class JailExecution extends Execution {
       await once(child, 'spawn')
     } catch (error) {
       for (const { reader } of outputs) reader.destroy()
-      if ((error as NodeJS.ErrnoException).code === 'E2BIG') throw tooLong(error)
+      if ((error as NodeJS.ErrnoException).code === 'E2BIG') throw tooLongForKernel(error)
       throw error
     } finally {
       for (const { writeFd } of outputs) closeSync(writeFd)
@@ -121,6 +122,30 @@ export class JailExecution extends Execution {
     this.#listen(this.#pipes[0], this.stdout)
     this.#listen(this.#pipes[1], this.stderr)
     return this.#child as ChildProcess
+  }
+
+  get #cwd(): string {
+    return this.request.cwd ?? this.#jail.view.workspace
+  }
+
+  /**
+   * Hands the environment to the entry and takes in what it says; the result is called once it has ended, and gives all that was said by
+   * then. The end of the stream is not waited for: whoever took hold of the descriptor could keep it open for ever.
+   */
+  #listenToEntry(socket: Socket): () => Promise<string> {
+    this.#report = socket
+    let said = ''
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      // No more than a reason is ever said.
+      if (said.length < maxReportLength) said += chunk
+    })
+    // An entry that ended before it read its environment says so by its end.
+    socket.on('error', () => {})
+    socket.end(handedEnvironment(slotEnvironment(this.#jail.view, this.request.env ?? {}, this.id)))
+    return async () => {
+      await drainPipe(socket)
+      return said
+    }
   }
 
   #listen(pipe: Socket | undefined, log: OutputLog): void {
@@ -156,10 +181,11 @@ export class JailExecution extends Execution {
   }
 
   /** What kept the command from being started is never taken for its exit code. */
-  #requireStarted({ started, noCwd }: EntryReport): void {
+  #requireStarted({ started, noCwd, tooLong }: EntryReport): void {
     if (started) return
+    if (tooLong) throw tooLongForKernel()
     if (noCwd !== undefined) {
-      const { cwd } = this.request
+      const cwd = this.#cwd
       throw new SlotpoolError('CWD_NOT_FOUND', `got cwd ${cwd}, expected a folder that the slot's user may enter: ${noCwd}`, {
         details: { cwd, reason: noCwd },
       })
@@ -170,7 +196,7 @@ export class JailExecution extends Execution {
 }
 
 /** Each passes on its own, but the kernel bounds a program's arguments and its environment, singly and together (execve(2)). */
-function tooLong(cause: unknown): SlotpoolError {
+function tooLongForKernel(cause?: unknown): SlotpoolError {
   return new SlotpoolError(
     'COMMAND_INVALID',
     'got a command with an environment that are longer than the kernel takes; write them to a file',
