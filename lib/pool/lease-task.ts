@@ -2,10 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Backend } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
-import type { Containers, ReadyContainer } from './containers.ts'
+import type { Containers, Look, ReadyContainer } from './containers.ts'
+import type { Growth } from './growth.ts'
 import { checkOwner, giveWay, isGone, settleLease } from './settle-lease.ts'
 import { findLease, isUnsure, type PlacedLease } from './task-survey.ts'
-import type { WaitingLine } from './waiting-line.ts'
+import { turnOrAbort, type WaitingLine } from './waiting-line.ts'
 
 /** How long one look-out for an idle slot lasts; then the containers are listed anew, for some may have come or gone. */
 const lookOutMs = 5_000
@@ -20,6 +21,7 @@ export interface LeaseContext {
   backend: Backend
   containers: Containers
   line: WaitingLine
+  growth: Growth
 }
 
 /**
@@ -47,21 +49,26 @@ export async function leaseTask(context: LeaseContext, taskId: string, signal: A
 
 async function tryToLease(context: LeaseContext, taskId: string, signal: AbortSignal, either: AbortSignal): Promise<PlacedLease> {
   const { containers, line, config } = context
-  const { ready, served } = await containers.look(signal)
-  const found = await findLease(served, taskId, signal)
+  const look = await containers.look(signal)
+  const found = await findLease(look.served, taskId, signal)
   const standing = found && (await renewed(checkOwner(found, config.owner), config))
   if (standing) return standing
   // Whoever waits already comes first.
+  let begun: Promise<void> | undefined
   if (line.length === 0) {
-    const placed = await place(context, ready, taskId, signal)
+    const placed = await place(context, look.ready, taskId, signal)
     if (placed) return placed
+    // However short this caller waits: the next one may find the container that it began.
+    begun = makeRoom(context, look)
+    begun?.catch(() => {})
   }
   return line.inTurn(either, async () => {
     for (;;) {
       const look = await containers.look(either)
       const placed = await place(context, look.ready, taskId, either)
       if (placed) return placed
-      if (!(await makeRoom(context, look.all.filter((one) => one.state !== 'dead').length, either))) await idleSlot(look.ready, either)
+      await room(begun ?? makeRoom(context, look), look.ready, either)
+      begun = undefined
     }
   })
 }
@@ -110,12 +117,24 @@ async function renewed({ at, lease }: PlacedLease, config: Config): Promise<Plac
   }
 }
 
-/** Grows the pool by what those in line need, in one step. False when it is as large as it may get. */
-async function makeRoom({ config, containers, line }: LeaseContext, live: number, signal: AbortSignal): Promise<boolean> {
-  if (live >= config.max) return false
+/** Begins to grow the pool by what those in line need, in one step. Undefined when it is as large as it may get. */
+function makeRoom({ config, line, growth }: LeaseContext, { all }: Look): Promise<void> | undefined {
+  const live = all.filter((one) => one.state !== 'dead').length
+  if (live >= config.max) return undefined
   const needed = live + Math.ceil(Math.max(1, line.length) / config.slots)
-  await containers.grow(Math.min(config.max, Math.max(config.min, needed)), signal)
-  return true
+  return growth.begin(Math.min(config.max, Math.max(config.min, needed)))
+}
+
+/** Resolves when the pool has grown or some container has an idle slot, whichever is first, or it is time to look again. */
+async function room(growing: Promise<void> | undefined, ready: readonly ReadyContainer[], signal: AbortSignal): Promise<void> {
+  if (!growing) return idleSlot(ready, signal)
+  if (ready.length === 0) return turnOrAbort(growing, signal)
+  const enough = new AbortController()
+  try {
+    await Promise.race([growing, idleSlot(ready, AbortSignal.any([signal, enough.signal]))])
+  } finally {
+    enough.abort()
+  }
 }
 
 /** Resolves when some container has an idle slot, or it is time to look which containers there are. */

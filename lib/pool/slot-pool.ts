@@ -4,6 +4,7 @@ import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import { taskId as taskIdSchema } from '../wire/lease.ts'
 import { Containers } from './containers.ts'
+import { Growth } from './growth.ts'
 import { leaseTask } from './lease-task.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
 import { Slot } from './slot.ts'
@@ -39,6 +40,7 @@ export class SlotPool implements AsyncDisposable {
   readonly #backend: Backend
   readonly #containers: Containers
   readonly #line = new WaitingLine()
+  readonly #growth: Growth
   readonly #slots = new Map<string, Slot>()
   /** Leases being had, by task: callers in this process share them. */
   readonly #leasing = new Map<string, Promise<PlacedLease>>()
@@ -48,10 +50,11 @@ export class SlotPool implements AsyncDisposable {
     this.config = config
     this.#backend = backend
     this.#containers = new Containers(backend)
+    this.#growth = new Growth((count, signal) => this.#containers.grow(count, signal))
   }
 
   /**
-   * Opens the pool and makes it have its `min` containers.
+   * Opens the pool and makes it have its `min` containers. Where one serves already, the others start behind the return: see {@link fill}.
    *
    * @throws {SlotpoolError} `CONFIG_*` for bad options or variables; `POOL_CONFIG_MISMATCH` when the pool runs with something else than
    *   was asked for; the backend's own errors.
@@ -60,7 +63,7 @@ export class SlotPool implements AsyncDisposable {
     const pool = await SlotPool.attach(options)
     try {
       await pool.#checkShape(options.signal)
-      await pool.#fill(options.signal)
+      await pool.#firstContainer(options.signal)
       return pool
     } catch (error) {
       await pool.close()
@@ -159,9 +162,20 @@ export class SlotPool implements AsyncDisposable {
     return poolStatus(this.config.pool, this.#backend.name, all, ready, signal)
   }
 
+  /** Resolves when the pool has its `min` live containers. @throws {SlotpoolError} the backend's own errors; `CANCELLED`. */
+  async fill(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    this.#checkOpen()
+    for (;;) {
+      const { all } = await this.#containers.look(signal)
+      if (all.filter((one) => one.state !== 'dead').length >= this.config.min && this.#growth.target === undefined) return
+      await turnOrAbort(this.#growth.begin(this.config.min), signal)
+    }
+  }
+
   /** Ends the pool for everybody: containers, leases, volumes, token. Resolves when nothing of it is left. */
   async down(signal?: AbortSignal): Promise<void> {
     this.#checkOpen()
+    await this.#growth.stop()
     await this.#backend.destroy(signal)
     await this.close()
   }
@@ -171,6 +185,7 @@ export class SlotPool implements AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     for (const slot of this.#slots.values()) slot.stopHeartbeat()
+    await this.#growth.close()
     await this.#containers.close()
     await this.#backend.close()
   }
@@ -209,7 +224,7 @@ export class SlotPool implements AsyncDisposable {
         AbortSignal.any([signal, deadline]),
       )
     }
-    const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line }
+    const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line, growth: this.#growth }
     const leasing = leaseTask(context, taskId, signal, deadline).finally(() => this.#leasing.delete(taskId))
     this.#leasing.set(taskId, leasing)
     return leasing
@@ -234,17 +249,24 @@ export class SlotPool implements AsyncDisposable {
     const { totals, containers } = await this.status(AbortSignal.timeout(5_000))
     const waiting = this.#line.length
     const live = containers.filter((one) => one.state !== 'dead').length
+    const growingTo = this.#growth.target
+    const growing = growingTo === undefined ? '' : `, and the pool is growing to ${growingTo} containers`
     return new SlotpoolError(
       'POOL_FULL',
       `no slot came free within ${waitMs} ms: ${totals.leased} of ${totals.slots} slots are leased in ${live} of at most ${this.config.max} ` +
-        `containers, ${waiting} more wait in this process; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
-      { cause, details: { ...totals, max: this.config.max, waiting } },
+        `containers, ${waiting} more wait in this process${growing}; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
+      { cause, details: { ...totals, max: this.config.max, waiting, ...(growingTo === undefined ? {} : { growingTo }) } },
     )
   }
 
-  async #fill(signal: AbortSignal | undefined): Promise<void> {
-    const { ready } = await this.#containers.look(signal)
-    if (ready.length < this.config.min) await this.#containers.grow(this.config.min, signal)
+  /** Waits for the first container only: one that starts slowly, or no longer answers, keeps nobody from the others. */
+  async #firstContainer(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    const { min } = this.config
+    const { all, ready } = await this.#containers.look(signal)
+    const enough = all.filter((one) => one.state !== 'dead').length >= min
+    if (min === 0 || (enough && ready.length > 0)) return
+    const growing = this.#growth.begin(min)
+    if (ready.length === 0) await turnOrAbort(growing, signal)
   }
 
   /** Only what somebody asked for can differ: a caller that names nothing takes the pool as it is. */

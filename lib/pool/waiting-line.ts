@@ -30,15 +30,12 @@ export class WaitingLine {
   }
 }
 
-/** Resolves when `turn` does. @throws {SlotpoolError} `CANCELLED` when `signal` is aborted before. */
+/** Resolves when `turn` does, and throws what it throws. @throws {SlotpoolError} `CANCELLED` when `signal` is aborted before. */
 export function turnOrAbort(turn: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason }))
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    void turn.then(() => {
-      signal.removeEventListener('abort', onAbort)
-      resolve()
-    })
+    turn.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
 }

@@ -4,6 +4,7 @@ import { FakeBackend } from '../../lib/backend/fake/fake-backend.ts'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { loadConfig } from '../../lib/config.ts'
 import { Containers, type ReadyContainer } from '../../lib/pool/containers.ts'
+import { Growth } from '../../lib/pool/growth.ts'
 import { leaseTask } from '../../lib/pool/lease-task.ts'
 import { settleLease } from '../../lib/pool/settle-lease.ts'
 import { WaitingLine } from '../../lib/pool/waiting-line.ts'
@@ -18,8 +19,9 @@ const methods = ['lease', 'leaseOfTask', 'confirm', 'renew', 'release', 'release
 function manager(t: Test, backend: FakeBackend, taskId: string, turns: () => number, owner = 'me') {
   const containers = new Containers(backend)
   t.teardown(() => containers.close())
+  const growth = new Growth((count, signal) => containers.grow(count, signal))
   const config = loadConfig({ max: 3, slots: 1, owner }, {})
-  const context = { config, backend, containers, line: new WaitingLine() }
+  const context = { config, backend, containers, line: new WaitingLine(), growth }
   const slow = async () => {
     const look = await containers.look()
     for (const { client } of look.ready) slowDown(client, turns)

@@ -180,3 +180,77 @@ t.test('a container that is known to be dead holds no task up', async (t) => {
   await backend.kill(mine.containerId)
   t.not((await pool.lease('mine', { waitMs: 0 })).containerId, mine.containerId)
 })
+
+/** A backend whose containers start only when the test says so. */
+function slowlyGrowing(t: Test) {
+  const backend = new FakeBackend({ slots: 1 })
+  t.teardown(() => backend.destroy())
+  const { grow } = backend
+  let start = (): void => {}
+  const started = new Promise<void>((resolve) => {
+    start = resolve
+  })
+  const signals: (AbortSignal | undefined)[] = []
+  backend.grow = async (count, signal) => {
+    signals.push(signal)
+    const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }))
+    await Promise.race([started, aborted])
+    return grow.call(backend, count, signal)
+  }
+  return { backend, growNow: () => grow.call(backend, 1), start, signals }
+}
+
+t.test('a pool grows though nobody waits for so long, and in one growth', async (t) => {
+  const { backend, growNow, start, signals } = slowlyGrowing(t)
+  await growNow()
+  const pool = await SlotPool.open({ backend, max: 2, slots: 1 })
+  t.teardown(() => pool.close())
+  await pool.lease('a')
+  for (const waitMs of [0, 5, 20]) {
+    await t.rejects(pool.lease('b', { waitMs }), { code: 'POOL_FULL', message: /growing to 2 containers/, details: { growingTo: 2 } })
+  }
+  t.equal(signals.length, 1)
+  t.notOk(signals[0]?.aborted)
+  start()
+  t.equal((await pool.lease('b')).taskId, 'b')
+  t.equal((await backend.list()).length, 2)
+})
+
+t.test('a slot that comes free is had while the pool grows', async (t) => {
+  const { backend, growNow } = slowlyGrowing(t)
+  await growNow()
+  const pool = await SlotPool.open({ backend, max: 2, slots: 1 })
+  t.teardown(() => pool.close())
+  await pool.lease('a')
+  const waiting = pool.lease('b')
+  await t.rejects(pool.lease('c', { waitMs: 0 }), { code: 'POOL_FULL' })
+  await pool.release('a')
+  t.equal((await waiting).taskId, 'b')
+})
+
+t.test('closing the pool gives growing up', async (t) => {
+  const { backend, growNow, signals } = slowlyGrowing(t)
+  await growNow()
+  const pool = await SlotPool.open({ backend, max: 2, slots: 1 })
+  await pool.lease('a')
+  await t.rejects(pool.lease('b', { waitMs: 0 }), { code: 'POOL_FULL' })
+  await pool.close()
+  t.ok(signals[0]?.aborted)
+  t.equal((await backend.list()).length, 1)
+})
+
+t.test('opening waits for no other container than the first', async (t) => {
+  const { backend, growNow, start, signals } = slowlyGrowing(t)
+  await growNow()
+  const pool = await SlotPool.open({ backend, min: 2, max: 2, slots: 1 })
+  t.teardown(() => pool.close())
+  t.equal((await backend.list()).length, 1)
+  start()
+  await pool.fill()
+  t.equal((await backend.list()).length, 2)
+  t.equal(signals.length, 1)
+  backend.pause((await backend.list())[0]?.id ?? '')
+  const again = await SlotPool.open({ backend, min: 2, max: 2, slots: 1 })
+  t.teardown(() => again.close())
+  t.equal(signals.length, 1, 'a container that does not answer is one of those that live')
+})

@@ -13,6 +13,7 @@ export const upCommand: CommandModule<object, object> = {
   handler: (args) =>
     runCli(false, async ({ signal }) => {
       await using pool = await SlotPool.open({ ...poolOptionsOf(args), signal, onNotice: notice })
+      await pool.fill(signal)
       notice(renderStatus(await pool.status(signal)).trimEnd())
       return 0
     }),
