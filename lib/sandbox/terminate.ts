@@ -42,9 +42,15 @@ export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
   })
 }
 
-/** Ends all that `candidates` lists until it lists nothing. @throws {SlotpoolError} `JAIL_FAILED` as above. */
-export async function terminateAll(candidates: () => Promise<number[]>): Promise<void> {
+/**
+ * Ends all that `candidates` lists until it lists nothing. `killAtOnce` ends all of them in one step: those that fork and exit without a
+ * pause are in no list for long enough to be met one by one.
+ *
+ * @throws {SlotpoolError} `JAIL_FAILED` as above.
+ */
+export async function terminateAll(candidates: () => Promise<number[]>, killAtOnce?: () => Promise<unknown>): Promise<void> {
   await untilGone(async () => {
+    await killAtOnce?.()
     const alive = (await stats(await candidates())).filter(isAlive)
     for (const { pid } of alive) signalProcess(pid, 'SIGKILL')
     return alive.length

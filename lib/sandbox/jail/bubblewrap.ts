@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
 import type { NetworkLevel } from '../../wire/lease.ts'
 import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
+import { runSignaller, signalEverything } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { cleanEnvironment } from './clean-environment.ts'
@@ -159,6 +160,14 @@ class BubblewrapJail implements Jail {
     const pids = await allProcesses()
     const inside = await Promise.all(pids.map(async (pid) => pid !== this.#init && (await pidNamespace(pid)) === namespace))
     return pids.filter((_, index) => inside[index])
+  }
+
+  async signalAll(signal: NodeJS.Signals): Promise<boolean> {
+    // Where the jail has gone, its process id may be another's, and so would be the processes that are signalled.
+    const namespace = await pidNamespace(this.#init)
+    if (this.#over || namespace === undefined || namespace === (await pidNamespace(process.pid))) return false
+    const program = ['bash', '--norc', '--noprofile', '-c', '[ "$(readlink /proc/self/ns/pid)" = "$0" ] && exec "$@"', namespace]
+    return runSignaller(this.enter({ PATH: toolPath }, [...program, ...signalEverything(signal)]))
   }
 
   async end(): Promise<void> {

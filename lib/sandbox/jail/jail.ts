@@ -31,6 +31,12 @@ export interface Jail {
   /** The process ids, as the server sees them, of all that runs in the jail and could belong to its tenant. */
   processes(): Promise<number[]>
 
+  /**
+   * Sends a signal to every process that the slot's user has in the jail, all at once: no fork gets past it. Resolves with whether it was
+   * sent; not to be relied on, since a tenant may hinder it. Missing where a slot's processes share their user with others.
+   */
+  signalAll?(signal: NodeJS.Signals): Promise<boolean>
+
   /** Resolves when the jail has ended by itself, which it never should before `end` is called. */
   readonly ended: Promise<void>
 

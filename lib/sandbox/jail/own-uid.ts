@@ -1,4 +1,5 @@
 import { allProcesses, processUid } from '../processes.ts'
+import { runSignaller, signalUser } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
@@ -67,7 +68,14 @@ class OwnUidJail implements Jail {
     return pids.filter((_, index) => own[index])
   }
 
+  signalAll(signal: NodeJS.Signals): Promise<boolean> {
+    return runSignaller(signalUser(this.#identity.uid, signal))
+  }
+
   async end(): Promise<void> {
-    await terminateAll(() => this.processes())
+    await terminateAll(
+      () => this.processes(),
+      () => this.signalAll('SIGKILL'),
+    )
   }
 }

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import t from 'tap'
+import { allProcesses, processStat, processUid } from '../../lib/sandbox/processes.ts'
+import { signalUser } from '../../lib/sandbox/signal-user.ts'
+import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
+
+t.setTimeout(60_000)
+
+/** Each process of these chains forks the next and exits: a walk through /proc meets few of them, and those have gone when they are signalled. */
+const forkers = `perl -e 'for (1..24) { if (fork() == 0) { while (1) { exit 0 if fork() } } }'`
+
+const skip = process.geteuid?.() === 0 ? false : 'only root can give each slot a uid of its own'
+
+/** How many processes the user has that are more than a note of their end. */
+async function running(uid: number): Promise<number> {
+  const pids = await allProcesses()
+  const own = await Promise.all(
+    pids.map(async (pid) => (await processUid(pid)) === uid && /^[^ZX]$/.test((await processStat(pid))?.state ?? 'X')),
+  )
+  return own.filter(Boolean).length
+}
+
+t.test('isolation uid: chains of processes that fork and exit end with their lease', { skip }, async (t) => {
+  const { client, lease } = await sandboxServer(t, { isolation: 'uid', slots: 1 })
+  const { leaseId } = await lease('a')
+  const uid = Number((await ran(client, leaseId, 'id -u')).stdout)
+  t.teardown(async () => {
+    const { file, args } = signalUser(uid, 'SIGKILL')
+    while ((await running(uid)) > 0) await once(spawn(file, args, { stdio: 'ignore' }), 'exit')
+  })
+  t.equal((await ran(client, leaseId, `${forkers} > /dev/null 2>&1`)).exitCode, 0)
+  await client.release(leaseId)
+  // A walk may miss them: those that are alive are stopped, and then seen.
+  const { file, args } = signalUser(uid, 'SIGSTOP')
+  await once(spawn(file, args, { stdio: 'ignore' }), 'exit')
+  t.equal(await running(uid), 0)
+})
+
+t.test('no other user than a slot’s is ever signalled', (t) => {
+  for (const uid of [0, 1, 999, process.getuid?.() ?? 0, -1, Number.NaN, 1000.5]) {
+    t.throws(() => signalUser(uid, 'SIGKILL'), /expected the uid of a slot/)
+  }
+  t.end()
+})
