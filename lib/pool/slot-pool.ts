@@ -8,6 +8,7 @@ import { Growth } from './growth.ts'
 import { leaseTask } from './lease-task.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
 import { Slot } from './slot.ts'
+import { TaskHolders } from './task-holders.ts'
 import { findLease, type PlacedLease } from './task-survey.ts'
 import { turnOrAbort, WaitingLine } from './waiting-line.ts'
 
@@ -42,6 +43,7 @@ export class SlotPool implements AsyncDisposable {
   readonly #line = new WaitingLine()
   readonly #growth: Growth
   readonly #slots = new Map<string, Slot>()
+  readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
   readonly #leasing = new Map<string, Promise<PlacedLease>>()
   #closed = false
@@ -100,23 +102,35 @@ export class SlotPool implements AsyncDisposable {
     return slot
   }
 
-  /** Leases the slot of a task for as long as `work` takes, and releases it whether `work` returns, throws or is aborted. */
+  /**
+   * Leases the slot of a task for as long as `work` takes, and releases it whether `work` returns, throws or is aborted. Where several in
+   * this process do so for one task at once, the last to end releases it.
+   */
   async withSlot<T>(taskId: string, work: (slot: Slot) => Promise<T> | T, options: LeaseOptions = {}): Promise<T> {
-    const slot = await this.lease(taskId, options)
+    this.#checkOpen()
+    checkTaskId(taskId)
+    await this.#holders.enter(taskId)
+    let slot: Slot | undefined
+    let left: Promise<void> | undefined
+    const leave = (): Promise<void> => {
+      left ??= this.#holders.leave(taskId, slot)
+      return left
+    }
     const { signal } = options
-    const onAbort = (): void => void slot.release().catch(() => {})
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const onAbort = (): void => void leave().catch(() => {})
     let result: T
     try {
+      slot = await this.lease(taskId, options)
+      signal?.addEventListener('abort', onAbort, { once: true })
       result = await work(slot)
     } catch (error) {
       // What the work threw is what its caller has to know; a slot that cannot be released, for its container is gone, is not.
-      await slot.release().catch(() => {})
+      await leave().catch(() => {})
       throw error
     } finally {
       signal?.removeEventListener('abort', onAbort)
     }
-    await slot.release()
+    await leave()
     return result
   }
 

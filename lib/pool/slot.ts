@@ -22,7 +22,9 @@ export class Slot {
   readonly #defaults: { timeoutMs: number; cwd: string | undefined }
   readonly #onRelease: (slot: Slot) => void
   #heartbeat: NodeJS.Timeout | undefined
-  #released: Promise<void> | undefined
+  #releasing: Promise<void> | undefined
+  /** Somebody has given it back, or tried to: it is used no more. */
+  #ended = false
 
   /** Made by the pool. */
   constructor(parts: {
@@ -67,10 +69,16 @@ export class Slot {
     await this.#client.renew(this.leaseId, this.#lifetimeMs)
   }
 
-  /** Gives the slot back: when this resolves, no process of the task is left. Releasing twice, or a lost lease, is no error. */
+  /**
+   * Gives the slot back: when this resolves, no process of the task is left. Releasing twice, or a lost lease, is no error. After a failure it
+   * can be tried again; the slot is used no more either way.
+   */
   release(): Promise<void> {
-    this.#released ??= this.#release()
-    return this.#released
+    this.#releasing ??= this.#release().catch((error) => {
+      this.#releasing = undefined
+      throw error
+    })
+    return this.#releasing
   }
 
   /** Renews the lease for as long as this process holds the slot and lives. */
@@ -94,6 +102,7 @@ export class Slot {
   }
 
   async #release(): Promise<void> {
+    this.#ended = true
     this.stopHeartbeat()
     this.#onRelease(this)
     try {
@@ -104,7 +113,7 @@ export class Slot {
   }
 
   #checkHeld(): void {
-    if (this.#released)
+    if (this.#ended)
       throw new SlotpoolError('LEASE_LOST', `the slot of task ${this.taskId} was released`, { details: { taskId: this.taskId } })
   }
 }

@@ -254,3 +254,51 @@ t.test('opening waits for no other container than the first', async (t) => {
   t.teardown(() => again.close())
   t.equal(signals.length, 1, 'a container that does not answer is one of those that live')
 })
+
+t.test('a release that failed can be tried again', async (t) => {
+  const { pool } = await fakePool(t)
+  const slot = await pool.lease('a')
+  const { release } = SandboxClient.prototype
+  t.teardown(() => {
+    SandboxClient.prototype.release = release
+  })
+  SandboxClient.prototype.release = async () => {
+    SandboxClient.prototype.release = release
+    throw new SlotpoolError('SERVER_UNREACHABLE', 'it did not answer')
+  }
+  await t.rejects(slot.release(), { code: 'SERVER_UNREACHABLE' })
+  await t.rejects(slot.exec('true'), { code: 'LEASE_LOST' })
+  t.equal((await pool.status()).totals.leased, 1)
+  await slot.release()
+  t.equal((await pool.status()).totals.leased, 0)
+})
+
+t.test('of two that work in the slot of one task, the last to end releases it', async (t) => {
+  const { pool } = await fakePool(t)
+  const leased = async () => (await pool.status()).totals.leased
+  let end = (): void => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const long = pool.withSlot('a', async (slot) => {
+    await ended
+    return (await slot.exec('still here')).exitCode
+  })
+  await pool.withSlot('a', () => {})
+  await t.rejects(
+    pool.withSlot('a', () => Promise.reject(new Error('mine'))),
+    { message: 'mine' },
+  )
+  const controller = new AbortController()
+  await pool.withSlot('a', () => controller.abort(), { signal: controller.signal })
+  await t.rejects(
+    pool.withSlot('a', () => {}, { signal: AbortSignal.abort() }),
+    { code: 'CANCELLED' },
+  )
+  t.equal(await leased(), 1)
+  end()
+  t.equal(await long, 0)
+  t.equal(await leased(), 0)
+  await Promise.all(Array.from({ length: 20 }, () => pool.withSlot('a', async (slot) => t.equal((await slot.exec('x')).exitCode, 0))))
+  t.equal(await leased(), 0)
+})
