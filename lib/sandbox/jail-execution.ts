@@ -165,6 +165,7 @@ export class JailExecution extends Execution {
 
   #terminate(): Promise<void> {
     this.#ending ??= terminateExecution({
+      slot: this.#jail,
       candidates: () => this.#jail.processes(),
       leader: this.#child?.pid as number,
       environmentEntry: `${executionVariable}=${this.id}`,

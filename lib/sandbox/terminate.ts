@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
+import { type Freezable, whileFrozen } from './freeze.ts'
+import type { Jail } from './jail/jail.ts'
 import { type ProcessStat, processStat, signalProcess, startedWith } from './processes.ts'
 
 /** What tells the processes of one execution from the others in its slot. */
@@ -10,6 +12,8 @@ export interface ExecutionMarks {
   leader: number
   /** An entry `NAME=value` of the environment that every process of the execution inherits. */
   environmentEntry: string
+  /** Its slot, where all of that can be stopped at once. */
+  slot?: Pick<Jail, 'signalAll'>
 }
 
 /** How long killed processes may take to go: one that waits for a disk cannot be ended at once. */
@@ -17,29 +21,33 @@ const patienceMs = 10_000
 
 /**
  * Ends every process of an execution: what descends from its leader, is in its session or carries its environment entry. They are stopped
- * before they are killed, so that none forks away in between. Resolves when a look finds none left.
+ * before they are killed, so that none forks away in between: the whole slot at once where that can be done, and one by one. Resolves when
+ * a look finds none left.
  *
  * @throws {SlotpoolError} `JAIL_FAILED` when some are still there after ten seconds.
  */
 export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
-  await untilGone(async () => {
-    const stopped = new Set<number>()
-    for (;;) {
-      const fresh = (await executionMembers(marks)).filter((one) => one.inside && !stopped.has(one.pid))
-      if (fresh.length === 0) break
-      for (const { pid } of fresh) {
-        signalProcess(pid, 'SIGSTOP')
-        stopped.add(pid)
-      }
+  const { slot, candidates } = marks
+  await untilGone(() => (slot?.signalAll ? whileFrozen(slot as Freezable, candidates, () => killMembers(marks)) : killMembers(marks)))
+}
+
+async function killMembers(marks: ExecutionMarks): Promise<number> {
+  const stopped = new Set<number>()
+  for (;;) {
+    const fresh = (await executionMembers(marks)).filter((one) => one.inside && !stopped.has(one.pid))
+    if (fresh.length === 0) break
+    for (const { pid } of fresh) {
+      signalProcess(pid, 'SIGSTOP')
+      stopped.add(pid)
     }
-    for (const pid of stopped) signalProcess(pid, 'SIGKILL')
-    // A leader outside of the jail is our way in. It is not killed: what it has started would be left to whoever adopts orphans out there.
-    // It ends by itself once that is gone, unless it was stopped along with it.
-    const left = await executionMembers(marks)
-    for (const { pid, inside } of left) if (!inside) signalProcess(pid, 'SIGCONT')
-    // Of those inside, too, there may be new ones: the leader itself may have got there since the look before.
-    return stopped.size + left.length
-  })
+  }
+  for (const pid of stopped) signalProcess(pid, 'SIGKILL')
+  // A leader outside of the jail is our way in. It is not killed: what it has started would be left to whoever adopts orphans out there.
+  // It ends by itself once that is gone, unless it was stopped along with it.
+  const left = await executionMembers(marks)
+  for (const { pid, inside } of left) if (!inside) signalProcess(pid, 'SIGCONT')
+  // Of those inside, too, there may be new ones: the leader itself may have got there since the look before.
+  return stopped.size + left.length
 }
 
 /**
