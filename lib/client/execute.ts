@@ -13,6 +13,8 @@ const firstPauseMs = 100
 const longestPauseMs = 2_000
 /** How soon a cancel is sent again that came before its command, or was lost. */
 const cancelPauseMs = 20
+/** How long a cancel is sent again to a server that is not there. */
+const cancelPatienceMs = 2_000
 
 /** Where the output of an execution goes. A returned promise makes the stream, and in the end the command, wait for it. */
 export interface OutputSink {
@@ -35,7 +37,7 @@ export interface ExecuteOptions {
 /**
  * Runs a command and resolves with how it ended. It is sent once: after a lost connection the client asks for what became of that id.
  *
- * @throws {SlotpoolError} `EXECUTION_OUTCOME_UNKNOWN` when the server cannot be reached again; `CANCELLED` once an aborted command is
+ * @throws {SlotpoolError} `EXECUTION_OUTCOME_UNKNOWN` when the server cannot be reached again, be it to cancel; `CANCELLED` once an aborted command is
  *   known to be gone; `REQUEST_INVALID` for a bad id; and whatever the server refused it with. What the sink throws is thrown on as it is,
  *   once the command that it was to take the output of is gone.
  */
@@ -45,16 +47,19 @@ export async function execute(client: SandboxClient, options: ExecuteOptions): P
   if (request) checkCommand(request.command)
   if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'the command was cancelled before it was sent', { cause: signal.reason })
 
-  const attempt = new Attempt(client, paths.execution(leaseId, executionId), sink)
   const over = new AbortController()
+  const failed = new AbortController()
+  const unreachable = new AbortController()
+  const attempt = new Attempt(client, leaseId, executionId, sink, unreachable.signal)
   let cancelling: Promise<void> | undefined
   const onAbort = (): void => {
-    cancelling = cancelFor(client, leaseId, executionId, over.signal)
+    cancelling = cancelFor(client, leaseId, executionId, over.signal, failed.signal).catch((error) => unreachable.abort(error))
   }
   signal?.addEventListener('abort', onAbort, { once: true })
   try {
     return await attempt.follow(request)
   } catch (error) {
+    failed.abort()
     if (!(error instanceof SinkFailure)) throw error
     // Who only looks on leaves the command to those who started it.
     if (request) await client.cancel(leaseId, executionId).catch(() => {})
@@ -66,14 +71,27 @@ export async function execute(client: SandboxClient, options: ExecuteOptions): P
   }
 }
 
-/** Asks for the end of an execution until it is had, or over anyway: the first to ask may overtake the command itself, or be lost. */
-async function cancelFor(client: SandboxClient, leaseId: string, executionId: string, over: AbortSignal): Promise<void> {
+/**
+ * Asks for the end of an execution until it is had, or over anyway: the first to ask may overtake the command itself, or be lost. `failed`
+ * gives up asking.
+ *
+ * @throws {SlotpoolError} `SERVER_UNREACHABLE` when the server is not there to be asked.
+ */
+async function cancelFor(
+  client: SandboxClient,
+  leaseId: string,
+  executionId: string,
+  over: AbortSignal,
+  failed: AbortSignal,
+): Promise<void> {
+  const giveUpAt = Date.now() + cancelPatienceMs
   while (!over.aborted) {
     try {
-      await client.cancel(leaseId, executionId)
+      await client.cancel(leaseId, executionId, failed)
       return
     } catch (error) {
       if (!(error instanceof SlotpoolError) || !['EXECUTION_NOT_FOUND', 'SERVER_UNREACHABLE'].includes(error.code)) return
+      if (error.code === 'SERVER_UNREACHABLE' && Date.now() >= giveUpAt) throw error
     }
     await delay(cancelPauseMs, undefined, { signal: over }).catch(() => {})
   }
@@ -99,20 +117,37 @@ class SinkFailure {
 /** Follows one execution over as many connections as it takes. */
 class Attempt {
   readonly #client: SandboxClient
+  readonly #leaseId: string
+  readonly #executionId: string
   readonly #path: string
   readonly #sink: OutputSink
+  /** Aborted when the command was to be cancelled and nobody is there to do it. */
+  readonly #unreachable: AbortSignal
   #stdoutBytes = 0
   #stderrBytes = 0
   /** When the connection under way was answered. */
   #answeredAtMs: number | undefined
 
-  constructor(client: SandboxClient, path: string, sink: OutputSink) {
+  constructor(client: SandboxClient, leaseId: string, executionId: string, sink: OutputSink, unreachable: AbortSignal) {
     this.#client = client
-    this.#path = path
+    this.#leaseId = leaseId
+    this.#executionId = executionId
+    this.#path = paths.execution(leaseId, executionId)
     this.#sink = sink
+    this.#unreachable = unreachable
   }
 
   async follow(request: ExecutionRequest | undefined): Promise<ExecutionEnd> {
+    try {
+      return await this.#followOn(request)
+    } catch (error) {
+      if (!this.#unreachable.aborted || error instanceof SinkFailure) throw error
+      const { reason } = this.#unreachable
+      throw unknownOutcome(`it was to be cancelled, but ${(reason as Error).message}`, reason)
+    }
+  }
+
+  async #followOn(request: ExecutionRequest | undefined): Promise<ExecutionEnd> {
     let lost: SlotpoolError
     const wasClosed = this.#client.connection.closed
     try {
@@ -124,12 +159,12 @@ class Attempt {
     let giveUpAt = Date.now() + reconnectPatienceMs
     let pauseMs = firstPauseMs
     while (Date.now() < giveUpAt && !isClosed(lost)) {
-      await delay(pauseMs)
+      await delay(pauseMs, undefined, { signal: this.#unreachable })
       this.#answeredAtMs = undefined
       try {
         return await this.#read({ method: 'GET', path: `${this.#path}?stdout=${this.#stdoutBytes}&stderr=${this.#stderrBytes}` })
       } catch (error) {
-        if (!isLost(error)) throw request ? this.#afterLoss(error, lost) : error
+        if (!isLost(error)) throw request ? await this.#afterLoss(error, lost) : error
         lost = error
       }
       // A connection that held for a while was a good one, and losing it is a new loss: a long command may outlive many.
@@ -142,9 +177,11 @@ class Attempt {
   }
 
   /** What it means when the server is there again but does not know the execution or the lease. */
-  #afterLoss(error: unknown, lost: SlotpoolError): unknown {
+  async #afterLoss(error: unknown, lost: SlotpoolError): Promise<unknown> {
     if (!(error instanceof SlotpoolError)) return error
     if (error.code === 'EXECUTION_NOT_FOUND') {
+      const late = await this.#refuse()
+      if (late) return late
       return new SlotpoolError('SERVER_UNREACHABLE', `the command did not reach the sandbox server and was not run: ${lost.message}`, {
         cause: lost,
       })
@@ -153,9 +190,20 @@ class Attempt {
     return error
   }
 
+  /** Keeps the command from running if its request is still on its way. Gives the error to throw when it did run, or may have. */
+  async #refuse(): Promise<SlotpoolError | undefined> {
+    try {
+      await this.#client.cancel(this.#leaseId, this.#executionId, this.#unreachable)
+      return unknownOutcome('it came late, after it had been asked for, and was ended', undefined)
+    } catch (error) {
+      if (!(error instanceof SlotpoolError)) throw error
+      return error.code === 'EXECUTION_NOT_FOUND' ? undefined : unknownOutcome(error.message, error)
+    }
+  }
+
   async #read(options: { method: 'GET' | 'POST'; path: string; json?: unknown }): Promise<ExecutionEnd> {
     const { connection } = this.#client
-    const response = await connection.send(options)
+    const response = await connection.send({ ...options, signal: this.#unreachable })
     this.#answeredAtMs = Date.now()
     let end: ExecutionEnd | undefined
     let waiting: Promise<unknown>[] = []

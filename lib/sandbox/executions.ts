@@ -8,6 +8,8 @@ import type { SlotRuntime } from './slot-runtime.ts'
 /** Output of finished executions kept for readers that come back: the oldest goes first. */
 const maxHeldBytes = 16 * 1024 * 1024
 const maxFinished = 10_000
+/** Ended before they came, for each lease: the oldest is forgotten first. */
+const maxRefused = 1_000
 
 /** Starts executions, each id once, and keeps their results while the lease lives, within bounds. */
 export class Executions {
@@ -26,7 +28,7 @@ export class Executions {
    * Runs a command under an id; a second request with that id gets the first one's execution, however far it is.
    *
    * @throws {SlotpoolError} `EXECUTION_CONFLICT` when the id was used for something else; `EXECUTION_OUTCOME_UNKNOWN` when it was run and
-   *   its result is no longer kept.
+   *   its result is no longer kept; `CANCELLED` when it was ended before it came.
    */
   start(held: HeldLease, id: string, request: CheckedExecutionRequest): Execution {
     const existing = held.executions.get(id)
@@ -37,6 +39,9 @@ export class Executions {
       })
     }
     if (held.droppedExecutions.has(id)) throw noLongerKept(id)
+    if (held.refusedExecutions.has(id)) {
+      throw new SlotpoolError('CANCELLED', `execution ${id} was ended before it came, and was not run`, { details: { executionId: id } })
+    }
     const execution = this.#runtime.execution(id, request, held.slot.jail)
     held.executions.set(id, execution)
     void this.#leases.use(held, () => execution.run()).then(() => this.#keep(execution, held))
@@ -49,6 +54,19 @@ export class Executions {
     if (execution) return execution
     if (held.droppedExecutions.has(id)) throw noLongerKept(id)
     throw new SlotpoolError('EXECUTION_NOT_FOUND', `lease ${held.leaseId} has no execution ${id}`, { details: { executionId: id } })
+  }
+
+  /**
+   * Ends an execution and all that it started. One that never came is refused from now on: its request may still be under way.
+   *
+   * @throws {SlotpoolError} as {@link get}; after `EXECUTION_NOT_FOUND` it was not run and never will be.
+   */
+  async cancel(held: HeldLease, id: string): Promise<void> {
+    if (!held.executions.has(id) && !held.droppedExecutions.has(id)) {
+      held.refusedExecutions.add(id)
+      if (held.refusedExecutions.size > maxRefused) held.refusedExecutions.delete(held.refusedExecutions.keys().next().value as string)
+    }
+    await this.get(held, id).cancel()
   }
 
   /** Lets go of all executions of a lease that ends: what still runs is about to be ended with its jail. */

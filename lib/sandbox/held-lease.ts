@@ -11,6 +11,8 @@ export class HeldLease {
   readonly executions = new Map<string, Execution>()
   /** The ids of executions that ended so long ago that their results are no longer kept. */
   readonly droppedExecutions = new Set<string>()
+  /** The ids of executions that were ended before they came: they are not run if they come yet. */
+  readonly refusedExecutions = new Set<string>()
   ttlMs: number
   provisional: boolean
   lastUsedAtMs: number

@@ -84,7 +84,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   })
 
   app.delete('/v1/leases/:leaseId/executions/:executionId', async (request, reply) => {
-    await executions.get(held(request), checked(executionParams, request.params).executionId).cancel()
+    await executions.cancel(held(request), checked(executionParams, request.params).executionId)
     return reply.status(204).send()
   })
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
 import t from 'tap'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { cuttingProxy } from '../fixtures/cutting-proxy.ts'
@@ -68,4 +70,55 @@ t.test('what answers with something else than frames', async (t) => {
   const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
   t.teardown(() => client.close())
   await t.rejects(ran(client, leaseId, 'echo hello'), { code: 'PROTOCOL_MISMATCH' })
+})
+
+t.test('who cancels where the server is gone learns soon that nobody can know', async (t) => {
+  const { server, client, lease } = await sandboxServer(t, { script: () => new Promise(() => {}) })
+  const { leaseId } = await lease('a')
+  const controller = new AbortController()
+  const running = ran(client, leaseId, 'anything', { signal: controller.signal })
+  while (server.status().slots.every((slot) => slot.executions === 0)) await new Promise((resolve) => setImmediate(resolve))
+  await server.crash()
+  controller.abort()
+  await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN', message: /it was to be cancelled/ })
+})
+
+t.test('a command that is said not to have been run is not run when its request arrives late', async (t) => {
+  const commands: string[] = []
+  const { endpoint, token, lease } = await sandboxServer(t, {
+    script: ({ command }) => {
+      commands.push(command)
+      return {}
+    },
+  })
+  const { leaseId } = await lease('a')
+  let held: Buffer | undefined
+  // A hop that keeps the first request to itself, and breaks its connection.
+  const hop = createServer((near) => {
+    const far = connect(endpoint.socketPath)
+    for (const socket of [near, far]) socket.on('error', () => {})
+    near.on('close', () => far.destroy())
+    far.on('close', () => near.destroy())
+    far.pipe(near)
+    near.on('data', (chunk) => {
+      if (held) far.write(chunk)
+      else {
+        held = chunk
+        near.destroy()
+      }
+    })
+  })
+  const socketPath = `${endpoint.socketPath}.hop`
+  hop.listen(socketPath)
+  await once(hop, 'listening')
+  t.teardown(() => hop.close())
+  const client = new SandboxClient({ url: 'http://slotpool', socketPath }, token)
+  t.teardown(() => client.close())
+  await t.rejects(ran(client, leaseId, 'late'), { code: 'SERVER_UNREACHABLE', message: /was not run/ })
+  const late = connect(endpoint.socketPath)
+  t.teardown(() => late.destroy())
+  late.write(held as unknown as Buffer)
+  const [answer] = await once(late, 'data')
+  t.match(String(answer), /^HTTP\/1.1 499 .*CANCELLED/s)
+  t.same(commands, [])
 })
