@@ -15,7 +15,10 @@ export interface Slot {
 /** How long a new lease waits for a slot that is being made ready; it normally takes hundredths of a second. */
 const preparingPatienceMs = 10_000
 
-type Stocked = { number: number; root: string; over: boolean } & ({ jail: Jail } | { failure: unknown })
+/** A number to make a slot of, and the jail that had it before, which may not have come to its end. */
+type Vacancy = { number: number; before: Jail | undefined }
+
+type Stocked = { number: number; root: string; over: boolean } & ({ jail: Jail } | { failure: unknown; before: Jail | undefined })
 
 /**
  * The slots of this container. Their jails are made ahead of time, each is used for one lease, and a slot that comes back is made anew:
@@ -29,7 +32,7 @@ export class Slots {
   readonly #pool: Pool<Stocked>
   readonly #states: SlotState[]
   /** Numbers that no jail has any more. A slot that is being given back still has its own: its processes may yet live under its uid. */
-  readonly #free: number[]
+  readonly #free: Vacancy[]
   #taking = 0
   readonly #stocked = new WeakMap<Slot, Stocked>()
   readonly #changes = new EventEmitter<{ idle: [] }>().setMaxListeners(0)
@@ -41,7 +44,7 @@ export class Slots {
     this.#folder = options.folder
     this.#log = options.log
     this.#states = new Array<SlotState>(options.count).fill('wiping')
-    this.#free = [...this.#states.keys()]
+    this.#free = [...this.#states.keys()].map((number) => ({ number, before: undefined }))
     this.#pool = createPool<Stocked>(
       { create: () => this.#prepare(), destroy: (one) => this.#discard(one), validate: async (one) => this.#usable(one) },
       // Every slot is always either leased or being kept ready.
@@ -74,25 +77,30 @@ export class Slots {
   /**
    * Takes a slot that is ready, or soon will be.
    *
-   * @throws {SlotpoolError} `SLOT_UNAVAILABLE` when all are leased; `JAIL_FAILED` when one could not be made.
+   * @throws {SlotpoolError} `SLOT_UNAVAILABLE` when all are leased; `JAIL_FAILED` when none of the others could be made.
    */
   async take(): Promise<Slot> {
     // Those who are about to have one count, too: nobody waits for a slot that is already promised.
     if (this.#taking >= this.#states.filter((state) => state !== 'leased').length) throw this.#full()
     this.#taking++
-    const stocked = await this.#pool.acquire().catch((cause) => {
-      this.#taking--
-      throw this.#full(cause)
-    })
-    this.#taking--
-    if ('failure' in stocked) {
-      await this.#pool.destroy(stocked)
-      throw SlotpoolError.from(stocked.failure)
-    }
+    const stocked = await this.#takeUsable().finally(() => this.#taking--)
     this.#states[stocked.number] = 'leased'
     const slot = { number: stocked.number, jail: stocked.jail }
     this.#stocked.set(slot, stocked)
     return slot
+  }
+
+  /** One that failed is made anew behind this, and another taken. When as many have failed as there are to be had, that is the answer. */
+  async #takeUsable(): Promise<Extract<Stocked, { jail: Jail }>> {
+    for (let failures = 1; ; failures++) {
+      const stocked = await this.#pool.acquire().catch((cause) => {
+        throw this.#full(cause)
+      })
+      if ('jail' in stocked) return stocked
+      const available = this.#states.filter((state) => state !== 'leased').length
+      await this.#pool.destroy(stocked)
+      if (failures >= available) throw SlotpoolError.from(stocked.failure)
+    }
   }
 
   /** Ends every process of the slot; resolves when none is left. Its files are wiped, and the slot made anew, behind that. */
@@ -132,10 +140,14 @@ export class Slots {
   /** Never rejects: generic-pool would try again at once, for ever, and keep the reason to itself. */
   async #prepare(): Promise<Stocked> {
     // The pool makes one for each that it let go, so there is one.
-    const number = this.#free.shift() as number
+    const { number, before } = this.#free.shift() as Vacancy
     this.#states[number] = 'preparing'
     const root = join(this.#folder, `${number}-${this.#generation++}`)
+    let alive = before
     try {
+      // Where the jail before it could not be ended, its processes must be gone now: they may have the very uid of the next tenant.
+      await before?.end()
+      alive = undefined
       const jail = await this.#kind.make(number, root)
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
@@ -147,14 +159,14 @@ export class Slots {
     } catch (failure) {
       this.#log.error({ err: failure, slot: number }, 'a slot could not be made ready')
       this.#states[number] = 'failed'
-      return { number, root, over: true, failure }
+      return { number, root, over: true, failure, before: alive }
     }
   }
 
   async #discard(stocked: Stocked): Promise<void> {
     // At once, since the pool makes the next slot without waiting for this; its jail has ended, unless all are being closed.
     this.#states[stocked.number] = 'wiping'
-    this.#free.push(stocked.number)
+    this.#free.push({ number: stocked.number, before: 'jail' in stocked ? stocked.jail : stocked.before })
     if ('jail' in stocked) await stocked.jail.end()
     await this.#kind.wipe(stocked.root)
   }

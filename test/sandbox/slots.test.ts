@@ -139,6 +139,32 @@ t.test('a slot that could not be made is an error for one, then tried anew', asy
   await slots.giveBack(slot)
 })
 
+t.test('a slot that could not be made is passed over for one that is idle', async (t) => {
+  const kind = new WatchedJails()
+  kind.failures = 1
+  const { slots } = await started(t, 3, kind)
+  const taken = [await slots.take(), await slots.take(), await slots.take()]
+  t.same(taken.map((one) => one.number).sort(), [0, 1, 2])
+  for (const one of taken) await slots.giveBack(one)
+})
+
+t.test('a number whose processes could not be ended is not used again before they are', async (t) => {
+  const { slots, kind } = await started(t, 1)
+  const first = await slots.take()
+  const end = first.jail.end.bind(first.jail)
+  let stuck = true
+  first.jail.end = () => (stuck ? Promise.reject(new SlotpoolError('JAIL_FAILED', 'they live')) : end())
+  await t.rejects(slots.giveBack(first), { message: 'they live' })
+  await t.rejects(slots.take(), { message: 'they live' })
+  t.equal(slots.state(0), 'failed')
+  t.equal(kind.made.length, 1)
+  stuck = false
+  await slots.take().catch(() => {})
+  const next = await slots.take()
+  t.equal(next.number, 0)
+  await slots.giveBack(next)
+})
+
 t.test('waiting for an idle slot', async (t) => {
   const { slots } = await started(t, 1)
   // Its time limits keep no process alive; a server has a socket that does.

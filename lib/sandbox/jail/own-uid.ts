@@ -27,7 +27,7 @@ export class OwnUidJails implements JailKind {
     const identity = this.#identity(slot)
     const jail = new OwnUidJail(identity, await makeSlotFolders(root, identity))
     // A server that was killed left its processes behind, under the uid that this slot has again.
-    await jail.end()
+    await jail.endAll()
     return jail
   }
 
@@ -43,6 +43,7 @@ class OwnUidJail implements Jail {
   /** It is no process that could end. */
   readonly ended = new Promise<void>(() => {})
   readonly #identity: SlotIdentity
+  #over = false
 
   constructor(identity: SlotIdentity, folders: SlotFolders) {
     this.#identity = identity
@@ -73,6 +74,13 @@ class OwnUidJail implements Jail {
   }
 
   async end(): Promise<void> {
+    if (this.#over) return
+    await this.endAll()
+    this.#over = true
+  }
+
+  /** Ends all that the uid runs, whoever started it. */
+  async endAll(): Promise<void> {
     await terminateAll(
       () => this.processes(),
       () => this.signalAll('SIGKILL'),
