@@ -73,6 +73,11 @@ export class SandboxClient {
     return this.connection.empty({ method: 'DELETE', path: paths.provisionalLease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
   }
 
+  /** Ends a lease unless somebody else than the one who made it has asked for it: it stands then. */
+  releaseUnshared(leaseId: string, signal?: AbortSignal): Promise<void> {
+    return this.connection.empty({ method: 'DELETE', path: paths.unsharedLease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+  }
+
   /** Ends an execution and all that it started; resolves when nothing of it is left. */
   cancel(leaseId: string, executionId: string, signal?: AbortSignal): Promise<void> {
     return this.connection.empty({

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Backend } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
+import { askForSlot } from './ask-for-slot.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import type { Growth } from './growth.ts'
 import { checkOwner, giveWay, isGone, settleLease } from './settle-lease.ts'
@@ -22,6 +23,8 @@ export interface LeaseContext {
   containers: Containers
   line: WaitingLine
   growth: Growth
+  /** Takes work that goes on when the task has its lease, or gave up: what must be done before it is asked for again. */
+  later: (work: Promise<void>) => void
 }
 
 /**
@@ -86,7 +89,12 @@ async function place(
   for (const at of ready) {
     let taken: PlacedLease
     try {
-      const { lease } = await at.client.lease({ taskId, owner: config.owner, ttlMs: config.lifetimeMs, provisional }, signal)
+      const { lease } = await askForSlot(
+        at.client,
+        { taskId, owner: config.owner, ttlMs: config.lifetimeMs, provisional },
+        signal,
+        context.later,
+      )
       taken = { at, lease }
     } catch (error) {
       if (error instanceof SlotpoolError && ['SLOT_UNAVAILABLE', 'SERVER_UNREACHABLE'].includes(error.code)) continue

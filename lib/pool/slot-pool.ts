@@ -45,7 +45,9 @@ export class SlotPool implements AsyncDisposable {
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
-  readonly #leasing = new Map<string, Promise<PlacedLease>>()
+  readonly #leasing = new Map<string, Promise<unknown>>()
+  /** Leases being given back whose askers gave up. */
+  readonly #givingBack = new Set<Promise<void>>()
   #closed = false
 
   private constructor(config: Config, backend: Backend) {
@@ -200,6 +202,7 @@ export class SlotPool implements AsyncDisposable {
     this.#closed = true
     for (const slot of this.#slots.values()) slot.stopHeartbeat()
     await this.#growth.close()
+    await Promise.all(this.#givingBack)
     await this.#containers.close()
     await this.#backend.close()
   }
@@ -238,9 +241,26 @@ export class SlotPool implements AsyncDisposable {
         AbortSignal.any([signal, deadline]),
       )
     }
-    const context = { config: this.config, backend: this.#backend, containers: this.#containers, line: this.#line, growth: this.#growth }
-    const leasing = leaseTask(context, taskId, signal, deadline).finally(() => this.#leasing.delete(taskId))
-    this.#leasing.set(taskId, leasing)
+    const own: Promise<void>[] = []
+    const later = (work: Promise<void>): void => {
+      own.push(work)
+      this.#givingBack.add(work)
+      void work.finally(() => this.#givingBack.delete(work))
+    }
+    const context = {
+      config: this.config,
+      backend: this.#backend,
+      containers: this.#containers,
+      line: this.#line,
+      growth: this.#growth,
+      later,
+    }
+    const leasing = leaseTask(context, taskId, signal, deadline)
+    const over = leasing
+      .catch(() => {})
+      .then(() => Promise.all(own))
+      .finally(() => this.#leasing.delete(taskId))
+    this.#leasing.set(taskId, over)
     return leasing
   }
 

@@ -26,7 +26,7 @@ export interface RouteContext {
 const leaseParams = z.object({ leaseId })
 const executionParams = z.object({ leaseId, executionId })
 const idleQuery = z.strictObject({ waitMs: z.coerce.number().int().min(0).max(60_000).default(0) })
-const releaseQuery = z.strictObject({ provisional: z.literal('true').optional() })
+const releaseQuery = z.strictObject({ provisional: z.literal('true').optional(), unshared: z.literal('true').optional() })
 const taskQuery = z.strictObject({ taskId })
 const fileQuery = z.strictObject({ path: z.string() })
 
@@ -64,7 +64,9 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
   app.delete('/v1/leases/:leaseId', async (request, reply) => {
     const { leaseId } = held(request)
-    if (checked(releaseQuery, request.query).provisional) await leases.releaseProvisional(leaseId)
+    const { provisional, unshared } = checked(releaseQuery, request.query)
+    if (unshared) await leases.abandon(leases.get(leaseId))
+    else if (provisional) await leases.releaseProvisional(leaseId)
     else await leases.release(leaseId)
     return reply.status(204).send()
   })

@@ -24,6 +24,8 @@ export const paths = {
   lease: (leaseId: string) => `/v1/leases/${leaseId}`,
   /** Ends a lease only while nobody has confirmed it. */
   provisionalLease: (leaseId: string) => `/v1/leases/${leaseId}?provisional=true`,
+  /** Ends a lease only while nobody else has asked for it. */
+  unsharedLease: (leaseId: string) => `/v1/leases/${leaseId}?unshared=true`,
   renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
   confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,
   execution: (leaseId: string, executionId: string) => `/v1/leases/${leaseId}/executions/${executionId}`,

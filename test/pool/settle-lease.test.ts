@@ -21,7 +21,7 @@ function manager(t: Test, backend: FakeBackend, taskId: string, turns: () => num
   t.teardown(() => containers.close())
   const growth = new Growth((count, signal) => containers.grow(count, signal))
   const config = loadConfig({ max: 3, slots: 1, owner }, {})
-  const context = { config, backend, containers, line: new WaitingLine(), growth }
+  const context = { config, backend, containers, line: new WaitingLine(), growth, later: () => {} }
   const slow = async () => {
     const look = await containers.look()
     for (const { client } of look.ready) slowDown(client, turns)

@@ -302,3 +302,28 @@ t.test('of two that work in the slot of one task, the last to end releases it', 
   await Promise.all(Array.from({ length: 20 }, () => pool.withSlot('a', async (slot) => t.equal((await slot.exec('x')).exitCode, 0))))
   t.equal(await leased(), 0)
 })
+
+t.test('who goes away while the answer travels leaves no lease, and harms nobody who shares it', async (t) => {
+  for (const shared of [false, true]) {
+    const { backend, pool } = await fakePool(t, { slots: 1 })
+    const other = await SlotPool.open({ backend, max: 1 })
+    t.teardown(() => other.close())
+    const { lease } = SandboxClient.prototype
+    t.teardown(() => {
+      SandboxClient.prototype.lease = lease
+    })
+    const controller = new AbortController()
+    SandboxClient.prototype.lease = async function (request, signal) {
+      SandboxClient.prototype.lease = lease
+      const answer = await lease.call(this, request, signal)
+      if (shared) await lease.call(this, request)
+      controller.abort()
+      return answer
+    }
+    await t.rejects(pool.lease('gone', { signal: controller.signal }), { code: 'CANCELLED' })
+    if (shared) {
+      await pool.close()
+      t.equal((await other.status()).totals.leased, 1)
+    } else t.equal((await pool.lease('next')).taskId, 'next')
+  }
+})
