@@ -55,7 +55,8 @@ t.test('it ends itself when nobody used it, and not while somebody does', async 
     slotsFolder: '/',
     isolation: { kind: new ScriptedJails(), reason: 'commands are answered by a script' },
     runtime: new ScriptedRuntime(() => ({})),
-    idleExitMs: 50,
+    // Long beside what a busy machine takes for one request.
+    idleExitMs: 2000,
     onIdle: () => {
       isIdle = true
       idle()
@@ -70,7 +71,7 @@ t.test('it ends itself when nobody used it, and not while somebody does', async 
       headers: { authorization: 'Bearer x', 'slotpool-protocol': '1', ...(body ? { 'content-type': 'application/json' } : {}) },
       ...(body ? { body: JSON.stringify(body) } : {}),
     })
-  const { lease } = (await (await ask('POST', '/v1/leases', { taskId: 'a', owner: 'me', ttlMs: 200 })).json()) as { lease: Lease }
+  const { lease } = (await (await ask('POST', '/v1/leases', { taskId: 'a', owner: 'me', ttlMs: 2500 })).json()) as { lease: Lease }
   t.equal(isIdle, false)
   t.match(server.status(), { slots: [{ state: 'leased', lease: { leaseId: lease.leaseId } }] })
   await ended
