@@ -53,8 +53,11 @@ export abstract class Execution extends EventEmitter<{ progress: [] }> {
   /** Takes note that a reader has read on, so a source that waited may go on. */
   abstract readOn(): void
 
-  /** Its lease ends, and with it the jail: what still runs counts as cancelled, and nothing that is written later is taken in. */
-  abstract abandon(): void
+  /**
+   * Its lease ends, and with it the jail: what still runs counts as cancelled, or as failed by `failure` when its jail ended by itself, and
+   * nothing that is written later is taken in.
+   */
+  abstract abandon(failure?: SlotpoolError): void
 
   /** Does the work. */
   protected abstract perform(): Promise<Outcome>

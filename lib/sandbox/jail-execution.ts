@@ -32,6 +32,7 @@ export class JailExecution extends Execution {
   #timedOut = false
   #cancelled = false
   #abandoned = false
+  #failure: SlotpoolError | undefined
 
   constructor(id: string, request: CheckedExecutionRequest, jail: Jail, fifos: Fifos) {
     super(id, request)
@@ -46,8 +47,11 @@ export class JailExecution extends Execution {
     if (stderr?.isPaused() && !this.stderr.full) stderr.resume()
   }
 
-  abandon(): void {
-    if (!this.#exited) this.#cancelled = true
+  abandon(failure?: SlotpoolError): void {
+    if (!this.#exited) {
+      this.#failure ??= failure
+      this.#cancelled = true
+    }
     this.#abandoned = true
     if (this.outcome) this.#discardTheRest()
   }
@@ -73,6 +77,7 @@ export class JailExecution extends Execution {
       clearTimeout(timer)
       await this.#ending
       await Promise.all(this.#pipes.map(drainPipe))
+      if (this.#failure && !this.#timedOut) throw this.#failure
       if (signal === 'SIGKILL' && !this.#timedOut && !this.#cancelled) await this.#blameJail()
       if (!this.#timedOut && !this.#cancelled) this.#requireStarted(readReport(await report()))
       const forced = this.#timedOut || this.#cancelled

@@ -159,7 +159,11 @@ export class LeaseTable {
     this.#byId.set(held.leaseId, held)
     this.#byTask.set(held.taskId, held)
     this.#expireInTime(held)
-    void slot.jail.ended.then(() => this.#end(held, 'its jail ended unexpectedly'))
+    void slot.jail.ended.then(() => {
+      // Told before the lease ends, by which all of them count as cancelled.
+      if (this.#byId.get(held.leaseId) === held) for (const one of held.executions.values()) one.abandon(jailEnded())
+      return this.#end(held, 'its jail ended unexpectedly')
+    })
     this.#log.info({ leaseId: held.leaseId, taskId: held.taskId, slot: slot.number }, 'leased')
     return held
   }
@@ -193,6 +197,10 @@ export class LeaseTable {
     this.#ended.set(leaseId, why)
     if (this.#ended.size > rememberedEnds) this.#ended.delete(this.#ended.keys().next().value as string)
   }
+}
+
+function jailEnded(): SlotpoolError {
+  return new SlotpoolError('JAIL_FAILED', 'the jail of this slot ended while the command ran', { retryable: false })
 }
 
 function ownerMismatch(request: { taskId: string; owner: string }, owner: string): SlotpoolError {
