@@ -8,6 +8,8 @@ import type { SlotRuntime } from './slot-runtime.ts'
 /** Output of finished executions kept for readers that come back: the oldest goes first. */
 const maxHeldBytes = 16 * 1024 * 1024
 const maxFinished = 10_000
+/** Ids of those let go, for each lease: the oldest is forgotten first. */
+const maxDropped = 10_000
 /** Ended before they came, for each lease: the oldest is forgotten first. */
 const maxRefused = 1_000
 
@@ -89,6 +91,9 @@ export class Executions {
       lease.executions.delete(oldest.id)
       // The id stays known, so that it is never run a second time.
       lease.droppedExecutions.add(oldest.id)
+      if (lease.droppedExecutions.size > maxDropped) {
+        lease.droppedExecutions.delete(lease.droppedExecutions.values().next().value as string)
+      }
     }
   }
 }
@@ -100,5 +105,8 @@ function noLongerKept(id: string): SlotpoolError {
 }
 
 function heldBytes(execution: Execution): number {
-  return execution.stdout.heldBytes + execution.stderr.heldBytes
+  const { command, env = {} } = execution.request
+  // The request is kept too, to compare a repeated one with.
+  const requestBytes = Object.entries(env).reduce((sum, [name, value]) => sum + name.length + value.length, command.length)
+  return execution.stdout.heldBytes + execution.stderr.heldBytes + requestBytes
 }
