@@ -31,6 +31,8 @@ async function main(): Promise<void> {
   const slotsFolder = join(args['state-dir'], 'slots')
   // What a server that was killed left behind: its jails ended with it.
   await wipeSlotFolders(slotsFolder)
+  const pipesFolder = join(args['state-dir'], 'pipes')
+  await wipeSlotFolders(pipesFolder)
   // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
   await mkdir(slotsFolder, { recursive: true, mode: 0o711 })
   const server = await SandboxServer.start({
@@ -44,7 +46,7 @@ async function main(): Promise<void> {
       uidBase: args['uid-base'],
       folder: slotsFolder,
     }),
-    runtime: new JailRuntime(join(args['state-dir'], 'pipes')),
+    runtime: new JailRuntime(pipesFolder),
     ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),
     onIdle: () => void stop('nobody used this pool'),
     log,
