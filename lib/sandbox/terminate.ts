@@ -19,16 +19,24 @@ export interface ExecutionMarks {
 /** How long killed processes may take to go: one that waits for a disk cannot be ended at once. */
 const patienceMs = 10_000
 
+/** After so long nothing in the slot is spared. */
+const lastResortMs = 5_000
+
 /**
  * Ends every process of an execution: what descends from its leader, is in its session or carries its environment entry. They are stopped
- * before they are killed, so that none forks away in between: the whole slot at once where that can be done, and one by one. Resolves when
- * a look finds none left.
+ * before they are killed, so that none forks away in between: the whole slot at once where that can be done, and one by one. Where they
+ * cannot be singled out within five seconds, all that runs in the slot is ended with them. Resolves when a look finds none left.
  *
  * @throws {SlotpoolError} `JAIL_FAILED` when some are still there after ten seconds.
  */
 export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
   const { slot, candidates } = marks
-  await untilGone(() => (slot?.signalAll ? whileFrozen(slot as Freezable, candidates, () => killMembers(marks)) : killMembers(marks)))
+  const lastResortAt = Date.now() + lastResortMs
+  await untilGone(async () => {
+    if (!slot?.signalAll) return killMembers(marks)
+    if (Date.now() > lastResortAt) await slot.signalAll('SIGKILL')
+    return whileFrozen(slot as Freezable, candidates, () => killMembers(marks))
+  })
 }
 
 async function killMembers(marks: ExecutionMarks): Promise<number> {
