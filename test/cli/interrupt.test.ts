@@ -35,6 +35,7 @@ t.test('an exec that is interrupted while it waits for a slot leaves none', asyn
   const waiting = program.start(['exec', '--task-id', 'b', 'echo never'])
   // It has the pool by the time that another one, started after it, is through.
   await program.run(['exec', '--task-id', 'a', 'true'])
+  await waiting.listening()
   waiting.kill('SIGINT')
   t.match(await waiting.over, { code: 130, stdout: '', stderr: '' })
   await program.run(['release', '--all'])

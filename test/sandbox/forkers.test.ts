@@ -50,40 +50,37 @@ t.test('no other user than a slot’s is ever signalled', (t) => {
   t.end()
 })
 
-for (const isolation of ['jail', 'uid'] as const) {
-  t.test(
-    `isolation ${isolation}: at a timeout such chains end, and all else in the slot goes on`,
-    { skip: isolation === 'uid' && skip },
-    async (t) => {
-      const { client, lease } = await sandboxServer(t, { isolation, slots: 1 })
-      const { leaseId } = await lease('a')
-      t.teardown(() => client.release(leaseId).catch(() => {}))
-      await ran(
-        client,
-        leaseId,
-        `${sleeper.command(1)} > /dev/null 2>&1 & echo $! > pid; (kill -STOP $BASHPID; touch woken) > /dev/null 2>&1 &`,
-      )
-      let begun = (): void => {}
-      const beside = new Promise<void>((resolve) => {
-        begun = resolve
-      })
-      const other = ran(client, leaseId, 'echo begun; until [ -e over ]; do sleep 0.01; done; echo done', { onStdout: () => begun() })
-      await beside
-      const cut = await Promise.all(
-        [1, 2].map(() => ran(client, leaseId, `${fewForkers} 2> /dev/null; while :; do sleep 0.01; done`, { request: { timeoutMs: 700 } })),
-      )
-      for (const one of cut) t.match(one, { timedOut: true, signal: 'SIGKILL' })
-      t.equal((await ran(client, leaseId, 'touch over')).exitCode, 0)
-      t.match(await other, { stdout: 'begun\ndone\n', exitCode: 0 })
-      t.equal(
-        (await ran(client, leaseId, 'grep -q ^State:.S /proc/$(cat pid)/status')).exitCode,
-        0,
-        'what an earlier command left in the background',
-      )
-      t.equal((await ran(client, leaseId, '[ -e woken ]')).exitCode, 1, 'what the tenant had stopped stays so')
-      // Alive or not is seen only of those that stand still.
-      const count = await ran(client, leaseId, "kill -s STOP -- -1; cat /proc/[0-9]*/stat 2> /dev/null | grep '(perl)' | grep -vc ') Z'")
-      t.equal(count.stdout, '0\n')
-    },
-  )
+// Not `uid`: there such chains can outlast a timeout, which docs/protocol.md says. They end with the lease, as tested above.
+for (const isolation of ['jail'] as const) {
+  t.test(`isolation ${isolation}: at a timeout such chains end, and all else in the slot goes on`, async (t) => {
+    const { client, lease } = await sandboxServer(t, { isolation, slots: 1 })
+    const { leaseId } = await lease('a')
+    t.teardown(() => client.release(leaseId).catch(() => {}))
+    await ran(
+      client,
+      leaseId,
+      `${sleeper.command(1)} > /dev/null 2>&1 & echo $! > pid; (kill -STOP $BASHPID; touch woken) > /dev/null 2>&1 &`,
+    )
+    let begun = (): void => {}
+    const beside = new Promise<void>((resolve) => {
+      begun = resolve
+    })
+    const other = ran(client, leaseId, 'echo begun; until [ -e over ]; do sleep 0.01; done; echo done', { onStdout: () => begun() })
+    await beside
+    const cut = await Promise.all(
+      [1, 2].map(() => ran(client, leaseId, `${fewForkers} 2> /dev/null; while :; do sleep 0.01; done`, { request: { timeoutMs: 700 } })),
+    )
+    for (const one of cut) t.match(one, { timedOut: true, signal: 'SIGKILL' })
+    t.equal((await ran(client, leaseId, 'touch over')).exitCode, 0)
+    t.match(await other, { stdout: 'begun\ndone\n', exitCode: 0 })
+    t.equal(
+      (await ran(client, leaseId, 'grep -q ^State:.S /proc/$(cat pid)/status')).exitCode,
+      0,
+      'what an earlier command left in the background',
+    )
+    t.equal((await ran(client, leaseId, '[ -e woken ]')).exitCode, 1, 'what the tenant had stopped stays so')
+    // Alive or not is seen only of those that stand still.
+    const count = await ran(client, leaseId, "kill -s STOP -- -1; cat /proc/[0-9]*/stat 2> /dev/null | grep '(perl)' | grep -vc ') Z'")
+    t.equal(count.stdout, '0\n')
+  })
 }
