@@ -16,16 +16,13 @@ export async function streamExecution(execution: Execution, offsets: OutputOffse
     while (!response.destroyed) {
       // Whether it is over is looked at before its output, so that the last of it is not missed.
       const { outcome } = execution
-      response.cork()
       const wrote = writeNext(response, frameType.stdout, stdout) || writeNext(response, frameType.stderr, stderr)
       if (!wrote && outcome) {
         response.end('end' in outcome ? jsonFrame(frameType.end, outcome.end) : jsonFrame(frameType.error, outcome.error))
-        response.uncork()
         return
       }
-      response.uncork()
       if (wrote) execution.readOn()
-      // The socket is asked: what a response says of itself while it was corked is not to be relied on, from one Node to the next.
+      // The socket is asked: Node corks a response for a turn by itself, and what the response says of itself meanwhile differs from one Node to the next.
       if (response.socket?.writableNeedDrain) await eventOrGone(response.socket, 'drain', response)
       else if (!wrote) await eventOrGone(execution, 'progress', response)
     }
