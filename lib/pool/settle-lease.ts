@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
+import { ownerMismatch } from '../wire/owner-mismatch.ts'
 import type { ReadyContainer } from './containers.ts'
 import { askForLease, checkAllAnswered, type PlacedLease } from './task-survey.ts'
 
@@ -40,14 +41,7 @@ export async function settleLease(
 /** @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
 export function checkOwner(placed: PlacedLease, owner: string): PlacedLease {
   if (placed.lease.owner === owner) return placed
-  const { taskId, owner: holder } = placed.lease
-  throw new SlotpoolError(
-    'LEASE_OWNER_MISMATCH',
-    `task ${taskId} is leased by ${holder}, got owner ${owner}; use another task id, or the option owner`,
-    {
-      details: { taskId, owner: holder },
-    },
-  )
+  throw ownerMismatch(placed.lease.taskId, placed.lease.owner, owner)
 }
 
 /** Undefined when it ended meanwhile: somebody who shared it gave way. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedLeaseRequest } from '../wire/lease.ts'
+import { ownerMismatch } from '../wire/owner-mismatch.ts'
 import type { Clock } from './clock.ts'
 import { HeldLease } from './held-lease.ts'
 import type { Slots } from './slots.ts'
@@ -53,7 +54,7 @@ export class LeaseTable {
       if (this.#closed) throw new SlotpoolError('SLOT_UNAVAILABLE', 'this sandbox server is shutting down')
       const held = this.#byTask.get(request.taskId)
       if (held) {
-        if (held.owner !== request.owner) throw ownerMismatch(request, held.owner)
+        if (held.owner !== request.owner) throw ownerMismatch(request.taskId, held.owner, request.owner)
         // One who did not ask for a provisional lease has nobody to settle it with.
         if (!request.provisional) held.provisional = false
         held.ttlMs = request.ttlMs
@@ -201,12 +202,4 @@ export class LeaseTable {
 
 function jailEnded(): SlotpoolError {
   return new SlotpoolError('JAIL_FAILED', 'the jail of this slot ended while the command ran', { retryable: false })
-}
-
-function ownerMismatch(request: { taskId: string; owner: string }, owner: string): SlotpoolError {
-  return new SlotpoolError(
-    'LEASE_OWNER_MISMATCH',
-    `task ${request.taskId} is leased by ${owner}, got owner ${request.owner}; use another task id, or the option owner`,
-    { details: { taskId: request.taskId, owner } },
-  )
 }
