@@ -33,9 +33,7 @@ t.test('an exec that is interrupted while it waits for a slot leaves none', asyn
   const program = await cli(t, { TERMINAL_NOMAD_SLOTS: '1', TERMINAL_NOMAD_MAX: '1' })
   await program.run(['exec', '--task-id', 'a', 'true'])
   const waiting = program.start(['exec', '--task-id', 'b', 'echo never'])
-  // It has the pool by the time that another one, started after it, is through.
-  await program.run(['exec', '--task-id', 'a', 'true'])
-  await waiting.listening()
+  await waiting.connected(program.pool)
   waiting.kill('SIGINT')
   t.match(await waiting.over, { code: 130, stdout: '', stderr: '' })
   await program.run(['release', '--all'])

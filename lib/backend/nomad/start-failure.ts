@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../../errors.ts'
 import type { AllocationStub } from '../../nomad/allocations.ts'
 import { taskName } from '../../nomad/job-spec.ts'
@@ -13,6 +14,10 @@ const marker = 'slotpool-error: '
 const logBytes = 16 * 1024
 const shownLines = 20
 
+/** How often, and after what pauses, an empty log is looked at again. */
+const emptyLooks = 8
+const emptyPauseMs = 250
+
 /** Why an allocation ended by itself: the sandbox server's own error where it printed one, else Nomad's words and its last lines. */
 export async function startFailure(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<SlotpoolError> {
   const failure = taskFailure(allocation, pool.job.image)
@@ -26,10 +31,17 @@ export async function startFailure(pool: NomadPool, allocation: AllocationStub, 
   return new SlotpoolError(failure.code, `${failure.message}; ${said}`, { details: { ...failure.details, output: tail } })
 }
 
-/** A log that cannot be read (the node went away with it) must not hide what Nomad says. */
+/**
+ * What a task that has ended wrote. Nomad says that it ended before it has collected all that it wrote, so a log that is empty is looked at
+ * again for a while. One that cannot be read (the node went away with it) must not hide what Nomad says.
+ */
 async function readLog(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<string> {
   try {
-    return await stderrTail(pool.client, allocation.ID, taskName, logBytes, signal)
+    for (let look = 0; ; look++) {
+      const said = await stderrTail(pool.client, allocation.ID, taskName, logBytes, signal)
+      if (said !== '' || look === emptyLooks) return said
+      await delay(emptyPauseMs, undefined, { signal }).catch(() => undefined)
+    }
   } catch (error) {
     if (error instanceof SlotpoolError && error.code !== 'CANCELLED') return ''
     throw error
