@@ -1,0 +1,164 @@
+import { spawn } from 'node:child_process'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import type { Readable, Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { SlotpoolError } from '../../errors.ts'
+import type { NetworkLevel } from '../../wire/lease.ts'
+import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
+import { runSignaller, signalEverything } from '../signal-user.ts'
+import { wipeSlotFolders } from '../slot-folders.ts'
+import { toolPath } from '../tool-path.ts'
+import { buildScript } from './build-script.ts'
+import { entryScript } from './entry-script.ts'
+import type { Jail, JailKind } from './jail.ts'
+import { seccompFilter } from './seccomp-filter.ts'
+import type { SystemLayer } from './slot-system.ts'
+
+/** Where things are in the slot, which has a root filesystem of its own. */
+const view = { workspace: '/workspace', home: '/root', tmp: '/tmp' } as const
+
+/** Ids from here on are in no slot: its user namespace maps those below. */
+const firstOutsideUid = 65_536
+
+/**
+ * Jails for a server that is root: namespaces of every kind, and a root filesystem that is an overlay on the system around. Who works in the
+ * slot is its root: it may install packages and overwrite programs, and all of that goes with the lease.
+ *
+ * It is root of a user namespace that owns nothing else, with reduced capabilities and no new privileges. Since everything in the slot may
+ * have been replaced by its tenant, nothing of it runs before these are in force: bubblewrap, from outside, enters for each command.
+ */
+export class CopyOnWriteJails implements JailKind {
+  readonly level = 'jail'
+  readonly root = 'copy-on-write'
+  readonly user = 'root'
+  readonly network: NetworkLevel
+  readonly #uidBase: number
+  readonly #layers: readonly SystemLayer[]
+  readonly #filter = seccompFilter()
+
+  /** @throws {RangeError} when `uidBase` is an id that slots have, too. */
+  constructor(options: { network: NetworkLevel; uidBase: number; layers: readonly SystemLayer[] }) {
+    if (options.uidBase < firstOutsideUid) throw new RangeError(`got uid base ${options.uidBase}, expected at least ${firstOutsideUid}`)
+    this.network = options.network
+    this.#uidBase = options.uidBase
+    this.#layers = options.layers
+  }
+
+  async make(slot: number, folder: string): Promise<Jail> {
+    await prepareFolder(folder)
+    const ownNetwork = this.network !== 'host'
+    const owner = String(this.#uidBase + slot)
+    const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNetwork ? ['--net'] : [])]
+    const script = [
+      ...['bash', '--norc', '--noprofile', '-c', buildScript, 'slotpool', folder, owner, ownNetwork ? 'own' : 'host'],
+      ...this.#layers.flatMap(({ target, lower }) => [target, lower.map(escapeLower).join(':')]),
+    ]
+    const child = spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', 'unshare', ...namespaces, '--fork', '--kill-child', '--propagation', 'private', '--', ...script],
+      { stdio: ['pipe', 'ignore', 'pipe', 'pipe'], env: { PATH: toolPath }, cwd: '/', detached: true },
+    )
+    // When it cannot even be started, that is said by the child's own error.
+    child.stdin?.on('error', () => {})
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
+    const complaint = text(child.stderr as Readable).catch(String)
+    try {
+      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
+      const said = createInterface(child.stdio[3] as Readable)[Symbol.asyncIterator]()
+      const keeper = Number(await nextLine(said))
+      ;(child.stdin as Writable).end('\n')
+      if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
+      return new CopyOnWriteJail({ folder, keeper, ended, network: this.network, filter: this.#filter })
+    } catch (error) {
+      child.kill('SIGKILL')
+      await ended
+      const why = (await complaint).trim() || (error as Error).message
+      throw new SlotpoolError('JAIL_FAILED', `the jail of slot ${slot} could not be built: ${why}`, { cause: error })
+    }
+  }
+
+  wipe(folder: string): Promise<void> {
+    return wipeSlotFolders(folder)
+  }
+}
+
+async function prepareFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  // Nobody but root passes: the slot gets at its files from within alone.
+  await chmod(folder, 0o700)
+  await mkdir(join(folder, 'root'))
+  await mkdir(join(folder, 'tmp'))
+  await chmod(join(folder, 'tmp'), 0o1777)
+  await writeFile(join(folder, 'mounts'), '')
+}
+
+/** A colon parts the folders of `lowerdir`, a comma the options of a mount. */
+function escapeLower(path: string): string {
+  return path.replace(/[\\:,]/g, (found) => `\\${found}`)
+}
+
+async function nextLine(lines: AsyncIterator<string>): Promise<string> {
+  const { value, done } = await lines.next()
+  if (done) throw new Error('it ended while it was built')
+  return value
+}
+
+class CopyOnWriteJail implements Jail {
+  readonly level = 'jail'
+  readonly root = 'copy-on-write'
+  readonly user = 'root'
+  readonly network: NetworkLevel
+  readonly view = view
+  readonly ended: Promise<void>
+  readonly #folder: string
+  readonly #keeper: number
+  readonly #filter: string | null
+  /** Once it has ended, its process id may belong to another process. */
+  #over = false
+
+  constructor(parts: { folder: string; keeper: number; ended: Promise<void>; network: NetworkLevel; filter: string | null }) {
+    this.#folder = parts.folder
+    this.#keeper = parts.keeper
+    this.#filter = parts.filter
+    this.network = parts.network
+    this.ended = parts.ended.then(() => {
+      this.#over = true
+    })
+  }
+
+  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
+    const namespaces = ['--mount', '--ipc', '--uts', ...(this.network === 'host' ? [] : ['--net'])]
+    return {
+      file: 'nsenter',
+      args: [
+        ...[`--target=${this.#keeper}`, ...namespaces, '--'],
+        ...['bash', '--norc', '--noprofile', '-c', entryScript, 'slotpool', this.#folder, this.#filter ?? '', prelude],
+        ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
+        '--',
+        ...program,
+      ],
+    }
+  }
+
+  async processes(): Promise<number[]> {
+    const namespace = await pidNamespace(this.#keeper)
+    if (namespace === undefined || this.#over) return []
+    const pids = await allProcesses()
+    const inside = await Promise.all(pids.map(async (pid) => pid !== this.#keeper && (await pidNamespace(pid)) === namespace))
+    return pids.filter((_, index) => inside[index])
+  }
+
+  async signalAll(signal: NodeJS.Signals): Promise<boolean> {
+    if (this.#over) return false
+    return runSignaller(this.enter({ PATH: toolPath }, signalEverything(signal)))
+  }
+
+  async end(): Promise<void> {
+    if (this.#over) return
+    // With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left.
+    signalProcess(this.#keeper, 'SIGKILL')
+    await this.ended
+  }
+}
