@@ -19,6 +19,12 @@ export const errorTable = {
     retryable: false,
     advice: 'Give the named variable or option a value of the kind the message expects.',
   },
+  MOUNT_INVALID: {
+    status: 400,
+    exitCode: 2,
+    retryable: false,
+    advice: 'Correct the mount that the message names, or let TERMINAL_MOUNT_ALLOW name its folder.',
+  },
   USAGE: { status: 400, exitCode: 2, retryable: false, advice: 'Read `--help` of the command and correct its arguments.' },
 
   REQUEST_INVALID: { status: 400, exitCode: 125, retryable: false, advice: 'Correct the field that the message names.' },
@@ -43,6 +49,12 @@ export const errorTable = {
     exitCode: 125,
     retryable: false,
     advice: 'Use another command, or set `force` if a person agrees to this one.',
+  },
+  ENV_INVALID: {
+    status: 400,
+    exitCode: 125,
+    retryable: false,
+    advice: 'Correct the name or the value of the variable that the message names.',
   },
   CWD_NOT_FOUND: { status: 400, exitCode: 125, retryable: false, advice: 'Make the folder in the slot first, or name one that is there.' },
   EXECUTION_NOT_FOUND: {

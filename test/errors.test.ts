@@ -8,7 +8,7 @@ t.test('every row of the table', async (t) => {
     const { status, exitCode, retryable } = errorTable[code]
     t.match(code, /^[A-Z]+(_[A-Z]+)*$/)
     t.ok(status >= 400 && status <= 599, `${code} has the status of an error`)
-    t.equal(exitCode, ['CONFIG_UNKNOWN_VARIABLE', 'CONFIG_INVALID', 'USAGE'].includes(code) ? 2 : 125)
+    t.equal(exitCode, ['CONFIG_UNKNOWN_VARIABLE', 'CONFIG_INVALID', 'MOUNT_INVALID', 'USAGE'].includes(code) ? 2 : 125)
     const error = new SlotpoolError(code, 'what happened')
     t.match(error, { name: 'SlotpoolError', code, message: 'what happened', retryable, status, exitCode })
     t.ok(error instanceof Error)

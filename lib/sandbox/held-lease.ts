@@ -1,6 +1,15 @@
 import type { Lease } from '../wire/lease.ts'
+import type { LimitsInForce } from '../wire/limits.ts'
+import type { MountView } from '../wire/mount.ts'
 import type { Execution } from './execution.ts'
 import type { Slot } from './slots.ts'
+import { toolPath } from './tool-path.ts'
+
+/** What is the same for every slot of a server. */
+export interface SlotTerms {
+  limits: LimitsInForce
+  mounts: readonly MountView[]
+}
 
 /** A lease as the server holds it: who has the slot, until when, and what runs there. */
 export class HeldLease {
@@ -8,6 +17,7 @@ export class HeldLease {
   readonly taskId: string
   readonly owner: string
   readonly slot: Slot
+  readonly #terms: SlotTerms
   readonly executions = new Map<string, Execution>()
   /** The ids of executions that ended so long ago that their results are no longer kept. */
   readonly droppedExecutions = new Set<string>()
@@ -23,11 +33,21 @@ export class HeldLease {
   /** It has ended; only readers of its last executions still know it. */
   over = false
 
-  constructor(parts: { leaseId: string; taskId: string; owner: string; slot: Slot; ttlMs: number; provisional: boolean; nowMs: number }) {
+  constructor(parts: {
+    leaseId: string
+    taskId: string
+    owner: string
+    slot: Slot
+    terms: SlotTerms
+    ttlMs: number
+    provisional: boolean
+    nowMs: number
+  }) {
     this.leaseId = parts.leaseId
     this.taskId = parts.taskId
     this.owner = parts.owner
     this.slot = parts.slot
+    this.#terms = parts.terms
     this.ttlMs = parts.ttlMs
     this.provisional = parts.provisional
     this.lastUsedAtMs = parts.nowMs
@@ -49,8 +69,15 @@ export class HeldLease {
       provisional: this.provisional,
       expiresAtMs: this.expiresAtMs,
       workspace: jail.view.workspace,
+      home: jail.view.home,
+      tmp: jail.view.tmp,
+      binFolders: toolPath.split(':'),
+      user: jail.user,
       isolation: jail.level,
+      root: jail.root,
       network: jail.network,
+      limits: this.#terms.limits,
+      mounts: [...this.#terms.mounts],
     }
   }
 }

@@ -33,10 +33,12 @@ export class JailExecution extends Execution {
   #cancelled = false
   #abandoned = false
   #failure: SlotpoolError | undefined
+  readonly #environment: ReturnType<typeof slotEnvironment>
 
   constructor(id: string, request: CheckedExecutionRequest, jail: Jail, fifos: Fifos) {
     super(id, request)
     this.#jail = jail
+    this.#environment = slotEnvironment(jail, request, id)
     this.#fifos = fifos
   }
 
@@ -87,6 +89,9 @@ export class JailExecution extends Execution {
           exitCode: forced ? null : exitCode,
           signal: forced ? 'SIGKILL' : signal,
           timedOut: this.#timedOut,
+          timeout: this.#timedOut ? 'total' : null,
+          limit: null,
+          skippedEnv: this.#environment.skipped,
           cancelled: this.#cancelled && !this.#timedOut,
           durationMs,
           stdoutBytes: this.stdout.bytes,
@@ -146,7 +151,7 @@ export class JailExecution extends Execution {
     })
     // An entry that ended before it read its environment says so by its end.
     socket.on('error', () => {})
-    socket.end(handedEnvironment(slotEnvironment(this.#jail.view, this.request.env ?? {}, this.id)))
+    socket.end(handedEnvironment(this.#environment.env))
     return async () => {
       await drainPipe(socket)
       return said

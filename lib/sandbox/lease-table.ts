@@ -4,7 +4,7 @@ import { SlotpoolError } from '../errors.ts'
 import type { CheckedLeaseRequest } from '../wire/lease.ts'
 import { ownerMismatch } from '../wire/owner-mismatch.ts'
 import type { Clock } from './clock.ts'
-import { HeldLease } from './held-lease.ts'
+import { HeldLease, type SlotTerms } from './held-lease.ts'
 import type { Slots } from './slots.ts'
 
 /** How many ended leases are remembered, to tell their holders what became of them. */
@@ -16,6 +16,7 @@ const rememberedEnds = 10_000
  */
 export class LeaseTable {
   readonly #slots: Slots
+  readonly #terms: SlotTerms
   readonly #clock: Clock
   readonly #log: Logger
   readonly #onEnd: (held: HeldLease) => void
@@ -29,8 +30,9 @@ export class LeaseTable {
   #closed = false
 
   /** `onEnd` is told of a lease that ends, before its jail does. */
-  constructor(options: { slots: Slots; clock: Clock; log: Logger; onEnd: (held: HeldLease) => void }) {
+  constructor(options: { slots: Slots; terms: SlotTerms; clock: Clock; log: Logger; onEnd: (held: HeldLease) => void }) {
     this.#slots = options.slots
+    this.#terms = options.terms
     this.#clock = options.clock
     this.#log = options.log
     this.#onEnd = options.onEnd
@@ -153,6 +155,7 @@ export class LeaseTable {
       taskId: request.taskId,
       owner: request.owner,
       slot,
+      terms: this.#terms,
       ttlMs: request.ttlMs,
       provisional: request.provisional,
       nowMs: this.#clock.now(),

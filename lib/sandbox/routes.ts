@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
+import { checkEnv } from '../wire/env.ts'
 import { executionRequest, type OutputOffsets, outputOffsets } from '../wire/execution.ts'
 import { executionId, leaseId, leaseRequest, renewRequest, taskId } from '../wire/lease.ts'
 import { framesMediaType } from '../wire/protocol.ts'
@@ -75,6 +76,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const lease = settled(held(request))
     const body = checked(executionRequest, request.body)
     checkCommand(body.command)
+    checkEnv(body.env ?? {})
     const offsets = checked(outputOffsets, request.query)
     const execution = executions.start(lease, checked(executionParams, request.params).executionId, body)
     await sendExecution(execution, offsets, reply)

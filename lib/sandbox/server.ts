@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
+import { type LimitsInForce, noLimits } from '../wire/limits.ts'
+import type { MountView } from '../wire/mount.ts'
 import { bootHeader, maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
 import type { Health, ServerStatus } from '../wire/status.ts'
 import { Authentication } from './authentication.ts'
@@ -22,6 +24,10 @@ export interface SandboxServerOptions {
   slotsFolder: string
   /** The isolation in force: `chooseIsolation` finds the strongest. */
   isolation: ChosenIsolation
+  /** The limits that hold for each slot. Default: none. */
+  limits?: LimitsInForce
+  /** What every slot has of the host, as its tenant is told. Default: nothing. */
+  mounts?: readonly MountView[]
   /** What happens inside of the slots. */
   runtime: SlotRuntime
   /** Calls `onIdle` after so long without a lease and without a request. Default: never. */
@@ -38,6 +44,7 @@ export class SandboxServer {
   /** New at every start: leases of another boot are lost, and this tells them apart. */
   readonly bootId = randomUUID()
   readonly #options: SandboxServerOptions
+  readonly #limits: LimitsInForce
   readonly #slots: Slots
   readonly #leases: LeaseTable
   readonly #executions: Executions
@@ -55,8 +62,15 @@ export class SandboxServer {
   private constructor(options: SandboxServerOptions) {
     const { log, clock = systemClock, isolation, runtime } = options
     this.#options = options
+    this.#limits = options.limits ?? noLimits
     this.#slots = new Slots({ count: options.slots, kind: isolation.kind, folder: options.slotsFolder, log })
-    this.#leases = new LeaseTable({ slots: this.#slots, clock, log, onEnd: (held) => this.#executions.forget(held) })
+    this.#leases = new LeaseTable({
+      slots: this.#slots,
+      terms: { limits: this.#limits, mounts: options.mounts ?? [] },
+      clock,
+      log,
+      onEnd: (held) => this.#executions.forget(held),
+    })
     this.#executions = new Executions(this.#leases, runtime)
     this.#app = this.#makeApp()
   }
@@ -83,7 +97,11 @@ export class SandboxServer {
       pool: this.#options.pool,
       isolation: isolation.kind.level,
       isolationReason: isolation.reason,
+      root: isolation.kind.root,
+      user: isolation.kind.user,
       network: isolation.kind.network,
+      networkReason: isolation.networkReason,
+      limits: this.#limits,
       slots: Array.from({ length: this.#options.slots }, (_, slot) => {
         const held = leased.get(slot)
         const running = held ? [...held.executions.values()].filter((one) => !one.outcome).length : 0

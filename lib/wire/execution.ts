@@ -1,10 +1,15 @@
 import { z } from 'zod'
+import { limitNames } from './limits.ts'
 
 /**
  * The longest command, in bytes of UTF-8. Linux takes 128 KiB for one argument of a program, its final NUL included
  * (MAX_ARG_STRLEN, execve(2)), and a command is the argument of `bash -c`.
  */
 export const maxCommandBytes = 131_071
+
+/** Which time was up: that of the whole command, or that of its silence. */
+export const timeoutKinds = ['total', 'no-output'] as const
+export type TimeoutKind = (typeof timeoutKinds)[number]
 
 const noNul = (text: string): boolean => !text.includes('\0')
 
@@ -14,12 +19,14 @@ export const executionRequest = z.strictObject({
   command: z.string(),
   /** Where it starts; a relative path starts at the workspace. Default: the workspace. */
   cwd: z.string().min(1).max(4096).refine(noNul, 'expected no NUL byte').optional(),
-  /** Added to the slot's environment. */
-  env: z
-    .record(z.string().regex(/^[^=\0]+$/, 'expected a name without "=" and NUL'), z.string().refine(noNul, 'expected no NUL byte'))
-    .optional(),
+  /** Added to the slot's environment: `checkEnv` says what can be in one. */
+  env: z.record(z.string(), z.string()).optional(),
+  /** Names in `env` that are passed on although they are reserved or look like a key of somebody's. */
+  allowEnv: z.array(z.string()).max(1000).default([]),
   /** The command and all that it started end after so long. */
   timeoutMs: z.int().min(1).max(2_147_483_000),
+  /** They also end when nothing was written to stdout or stderr for so long. Default: never. */
+  noOutputTimeoutMs: z.int().min(1).max(2_147_483_000).optional(),
   /** Send stderr into stdout, in the order in which the command wrote. */
   mergeStderr: z.boolean().default(false),
 })
@@ -35,6 +42,12 @@ export const executionEnd = z.object({
   signal: z.string().nullable(),
   /** The time was up: the command and all that it started were ended. */
   timedOut: z.boolean(),
+  /** Which time was up; null where none was. */
+  timeout: z.enum(timeoutKinds).nullable(),
+  /** A limit of the slot that was reached while the command ran, the one that mattered most; null where none was. */
+  limit: z.enum(limitNames).nullable(),
+  /** Names in the request's `env` that were not passed on: reserved ones, and those that look like a key, unless `allowEnv` has them. */
+  skippedEnv: z.array(z.string()),
   /** Somebody asked for it to be ended. */
   cancelled: z.boolean(),
   /** From the start of the command to its end, in milliseconds. */

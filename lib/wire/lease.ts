@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { limitsInForce } from './limits.ts'
+import { mountView } from './mount.ts'
 
 /** Names a task. Any text a caller may have at hand, without control characters. */
 export const taskId = z
@@ -21,6 +23,10 @@ export type IsolationLevel = (typeof isolationLevels)[number]
 /** What a slot's network is: nothing but its own loopback, or the network of the container (the host's, for `local`). */
 export const networkLevels = ['none', 'outbound', 'host'] as const
 export type NetworkLevel = (typeof networkLevels)[number]
+
+/** What a slot's root filesystem is: one of its own that is gone with the lease, the system's to read only, or the system's own. */
+export const rootKinds = ['copy-on-write', 'read-only', 'shared'] as const
+export type RootKind = (typeof rootKinds)[number]
 
 /** Asks for the slot of a task. The same task gets its existing lease. */
 export const leaseRequest = z.strictObject({
@@ -52,8 +58,19 @@ export const lease = z.object({
   expiresAtMs: z.number(),
   /** The absolute path of the workspace, as the slot's own processes see it. */
   workspace: z.string(),
+  /** The home folder and the folder for temporary files, seen likewise. */
+  home: z.string(),
+  tmp: z.string(),
+  /** The folders on `PATH`, in order. */
+  binFolders: z.array(z.string()),
+  /** Who commands run as: `root` only where the root filesystem is the slot's own. */
+  user: z.string(),
   isolation: z.enum(isolationLevels),
+  root: z.enum(rootKinds),
   network: z.enum(networkLevels),
+  /** What the slot may use, and what sees to it. */
+  limits: limitsInForce,
+  mounts: z.array(mountView),
 })
 export type Lease = z.infer<typeof lease>
 

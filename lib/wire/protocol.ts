@@ -3,7 +3,7 @@
  *
  * Each side sends this number with every message. It goes up when an older peer would misunderstand a newer one.
  */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** Request and response header that carries {@link protocolVersion}. */
 export const protocolHeader = 'slotpool-protocol'

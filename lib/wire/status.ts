@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { isolationLevels, lease, networkLevels } from './lease.ts'
+import { isolationLevels, lease, networkLevels, rootKinds } from './lease.ts'
+import { limitsInForce } from './limits.ts'
 
 export const slotStates = ['preparing', 'idle', 'leased', 'wiping', 'failed'] as const
 export type SlotState = (typeof slotStates)[number]
@@ -18,7 +19,14 @@ export const serverStatus = z.object({
   isolation: z.enum(isolationLevels),
   /** Why the isolation is not the strongest one, or null. */
   isolationReason: z.string().nullable(),
+  root: z.enum(rootKinds),
+  /** Who commands run as. */
+  user: z.string(),
   network: z.enum(networkLevels),
+  /** Why the network is not the one that was asked for, or null. */
+  networkReason: z.string().nullable(),
+  /** The same for each slot. */
+  limits: limitsInForce,
   slots: z.array(z.object({ slot: z.int(), state: z.enum(slotStates), lease: lease.nullable(), executions: z.int() })),
 })
 export type ServerStatus = z.infer<typeof serverStatus>

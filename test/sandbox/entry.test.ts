@@ -15,7 +15,7 @@ for (const isolation of ['jail', 'none'] as const) {
     const { client, lease } = await sandboxServer(t, { isolation })
     const { leaseId, workspace } = await lease('a')
     const run = (command: string, env: Record<string, string> = {}, cwd?: string) =>
-      ran(client, leaseId, command, { request: { env, ...(cwd === undefined ? {} : { cwd }) } })
+      ran(client, leaseId, command, { request: { env, allowEnv: ['PATH'], ...(cwd === undefined ? {} : { cwd }) } })
     await run(`mkdir -p bin folder/sub sub; echo 'echo once >> log' > once.sh; echo '${sleeper.command(26)} &' > background.sh`)
 
     t.equal((await run('cat log', { BASH_ENV: `${workspace}/once.sh` })).stdout, 'once\n')

@@ -4,6 +4,7 @@ import { ScriptedJails } from '../../lib/backend/fake/scripted-runtime.ts'
 import type { HeldLease } from '../../lib/sandbox/held-lease.ts'
 import { LeaseTable } from '../../lib/sandbox/lease-table.ts'
 import { Slots } from '../../lib/sandbox/slots.ts'
+import { noLimits } from '../../lib/wire/limits.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
 
 const log = pino({ enabled: false })
@@ -13,7 +14,13 @@ async function table(t: Test, count = 2) {
   const slots = new Slots({ count, kind: new ScriptedJails(), folder: '/', log })
   await slots.start()
   const ended: string[] = []
-  const leases = new LeaseTable({ slots, clock, log, onEnd: (held: HeldLease) => void ended.push(held.taskId) })
+  const leases = new LeaseTable({
+    slots,
+    terms: { limits: noLimits, mounts: [] },
+    clock,
+    log,
+    onEnd: (held: HeldLease) => void ended.push(held.taskId),
+  })
   t.teardown(async () => {
     await leases.releaseAll('the test is over')
     await slots.close()

@@ -8,6 +8,8 @@ import { Slots } from '../../lib/sandbox/slots.ts'
 class WatchedJails implements JailKind {
   readonly level = 'uid'
   readonly network = 'host'
+  readonly root = 'shared'
+  readonly user = 'agent'
   /** The slot numbers that have a jail right now, or one that is being ended. */
   readonly living: number[] = []
   readonly made: { number: number; root: string; die: () => void }[] = []
@@ -39,7 +41,8 @@ class WatchedJails implements JailKind {
       over()
     }
     const view = { workspace: '/', home: '/', tmp: '/' }
-    return { level: 'uid', network: 'host', view, enter: () => ({ file: '', args: [] }), processes: async () => [], ended, end }
+    const { level, network, root: kind, user } = this
+    return { level, network, root: kind, user, view, enter: () => ({ file: '', args: [] }), processes: async () => [], ended, end }
   }
 
   async wipe(root: string): Promise<void> {

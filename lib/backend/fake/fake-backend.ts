@@ -133,7 +133,7 @@ export class FakeBackend implements Backend {
       slots: this.#slots,
       token: this.#token,
       slotsFolder: '/',
-      isolation: { kind: new ScriptedJails(), reason: 'commands are answered by a script' },
+      isolation: { kind: new ScriptedJails(), reason: 'commands are answered by a script', networkReason: null },
       runtime: new ScriptedRuntime(this.#script),
       beforeRequest: async () => container.paused?.over,
       log: pino({ enabled: false }),

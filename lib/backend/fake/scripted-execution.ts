@@ -1,12 +1,14 @@
+import { type EnvironmentOf, slotEnvironment } from '../../sandbox/environment.ts'
 import { Execution, type Outcome } from '../../sandbox/execution.ts'
-import type { CheckedExecutionRequest } from '../../wire/execution.ts'
+import type { CheckedExecutionRequest, TimeoutKind } from '../../wire/execution.ts'
+import type { LimitName } from '../../wire/limits.ts'
 
 /** What a script is told of a command. */
 export interface ScriptedCommand {
   command: string
   /** Where it would start; the workspace unless the caller said otherwise. */
   cwd: string
-  /** What the caller added to the environment. */
+  /** The environment of the command: the slot's own, and what the caller added. */
   env: Readonly<Record<string, string>>
   /** The files of the slot by absolute path, to read and to change. */
   files: Map<string, Buffer>
@@ -26,6 +28,8 @@ export interface ScriptedResult {
   exitCode?: number
   /** Ended by this signal instead. */
   signal?: NodeJS.Signals
+  /** A limit of the slot that it ran into. Default: none. */
+  limit?: LimitName
 }
 
 /** Plays the part of bash. An error that it throws is a failure of slotpool, not of the command. */
@@ -37,13 +41,16 @@ export class ScriptedExecution extends Execution {
   readonly #files: Map<string, Buffer>
   readonly #workspace: string
   readonly #ending = new AbortController()
-  #timedOut = false
+  readonly #environment: { env: Record<string, string>; skipped: string[] }
+  #timedOut: TimeoutKind | null = null
+  #silence: NodeJS.Timeout | undefined
 
-  constructor(id: string, request: CheckedExecutionRequest, options: { script: Script; files: Map<string, Buffer>; workspace: string }) {
+  constructor(id: string, request: CheckedExecutionRequest, options: { script: Script; files: Map<string, Buffer>; slot: EnvironmentOf }) {
     super(id, request, Number.POSITIVE_INFINITY)
     this.#script = options.script
     this.#files = options.files
-    this.#workspace = options.workspace
+    this.#workspace = options.slot.view.workspace
+    this.#environment = slotEnvironment(options.slot, request, id)
   }
 
   /** A script does not wait for readers: what it writes is held. */
@@ -59,10 +66,13 @@ export class ScriptedExecution extends Execution {
 
   protected async perform(): Promise<Outcome> {
     const startedAt = performance.now()
-    const timer = setTimeout(() => {
-      this.#timedOut = true
+    const { timeoutMs, noOutputTimeoutMs } = this.request
+    const timeUp = (kind: TimeoutKind): void => {
+      this.#timedOut ??= kind
       this.#ending.abort()
-    }, this.request.timeoutMs)
+    }
+    const timer = setTimeout(timeUp, timeoutMs, 'total')
+    if (noOutputTimeoutMs !== undefined) this.#silence = setTimeout(timeUp, noOutputTimeoutMs, 'no-output')
     const ended = new Promise<undefined>((resolve) =>
       this.#ending.signal.addEventListener('abort', () => resolve(undefined), { once: true }),
     )
@@ -75,8 +85,11 @@ export class ScriptedExecution extends Execution {
           executionId: this.id,
           exitCode: result && !result.signal ? (result.exitCode ?? 0) : null,
           signal: result ? (result.signal ?? null) : 'SIGKILL',
-          timedOut: !result && this.#timedOut,
-          cancelled: !result && !this.#timedOut,
+          timedOut: !result && this.#timedOut !== null,
+          timeout: result ? null : this.#timedOut,
+          limit: result?.limit ?? null,
+          skippedEnv: this.#environment.skipped,
+          cancelled: !result && this.#timedOut === null,
           durationMs: performance.now() - startedAt,
           stdoutBytes: this.stdout.bytes,
           stderrBytes: this.stderr.bytes,
@@ -84,6 +97,7 @@ export class ScriptedExecution extends Execution {
       }
     } finally {
       clearTimeout(timer)
+      clearTimeout(this.#silence)
     }
   }
 
@@ -91,7 +105,7 @@ export class ScriptedExecution extends Execution {
     return this.#script({
       command: this.request.command,
       cwd: this.request.cwd ?? this.#workspace,
-      env: this.request.env ?? {},
+      env: this.#environment.env,
       files: this.#files,
       signal: this.#ending.signal,
       stdout: (chunk) => this.#write('stdout', chunk),
@@ -101,6 +115,7 @@ export class ScriptedExecution extends Execution {
 
   #write(stream: 'stdout' | 'stderr', chunk: string | Buffer): void {
     if (this.outcome) return
+    this.#silence?.refresh()
     this[stream === 'stderr' && this.request.mergeStderr ? 'stdout' : stream].append(Buffer.from(chunk))
     this.emit('progress')
   }

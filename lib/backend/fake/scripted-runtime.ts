@@ -15,6 +15,8 @@ const workspace = '/workspace'
 export class ScriptedJails implements JailKind {
   readonly level = 'none'
   readonly network = 'none'
+  readonly root = 'shared'
+  readonly user = 'agent'
 
   async make(): Promise<Jail> {
     let end = (): void => {}
@@ -24,6 +26,8 @@ export class ScriptedJails implements JailKind {
     return {
       level: this.level,
       network: this.network,
+      root: this.root,
+      user: this.user,
       view: { workspace, home: '/home/agent', tmp: '/tmp' },
       enter: () => {
         throw new SlotpoolError('INTERNAL', 'a scripted slot runs no programs')
@@ -49,7 +53,7 @@ export class ScriptedRuntime implements SlotRuntime {
   async start(): Promise<void> {}
 
   execution(id: string, request: CheckedExecutionRequest, jail: Jail): Execution {
-    return new ScriptedExecution(id, request, { script: this.#script, files: this.#filesOf(jail), workspace })
+    return new ScriptedExecution(id, request, { script: this.#script, files: this.#filesOf(jail), slot: jail })
   }
 
   async readFile(jail: Jail, path: string): Promise<Readable> {

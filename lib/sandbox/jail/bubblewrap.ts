@@ -1,16 +1,20 @@
 import { spawn } from 'node:child_process'
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
 import type { NetworkLevel } from '../../wire/lease.ts'
+import type { AttachedNetwork, SlotNetworkKind } from '../network/network.ts'
 import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
 import { runSignaller, signalEverything } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { cleanEnvironment } from './clean-environment.ts'
-import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
-import { writeAccountFiles } from './passwd.ts'
+import type { Jail, JailKind, SlotFolders, SlotIdentity, SlotMount } from './jail.ts'
+import { slotUser, writeAccountFiles } from './passwd.ts'
+import { withPrelude } from './prelude.ts'
 
 /** Where a slot's folders are inside its jail. */
 const view = { workspace: '/workspace', home: '/home/agent', tmp: '/tmp' } as const
@@ -28,12 +32,18 @@ const announce = 'printf ready >&4; exec 3>&- 4>&-; exec sleep infinity'
  */
 export class BubblewrapJails implements JailKind {
   readonly level = 'jail'
+  readonly root = 'read-only'
+  readonly user = slotUser
   readonly network: NetworkLevel
+  readonly #net: SlotNetworkKind
   readonly #uidBase: number
+  readonly #mounts: readonly SlotMount[]
   readonly #asRoot = process.geteuid?.() === 0
 
-  constructor(options: { network: NetworkLevel; uidBase: number }) {
-    this.network = options.network
+  constructor(options: { network: SlotNetworkKind; uidBase: number; mounts: readonly SlotMount[] }) {
+    this.network = options.network.level
+    this.#net = options.network
+    this.#mounts = options.mounts
     this.#uidBase = options.uidBase
   }
 
@@ -46,6 +56,8 @@ export class BubblewrapJails implements JailKind {
     const identity = this.#identity(slot)
     const folders = await makeSlotFolders(root, identity)
     const accounts = await writeAccountFiles(folders.root, identity, view.home)
+    const resolver = join(root, 'resolv.conf')
+    await writeFile(resolver, await readFile('/etc/resolv.conf', 'utf8').catch(() => ''), { mode: 0o644 })
     // The arguments go by descriptor: a process list shows those of the command line, inside the jail too.
     const child = spawn('bwrap', ['--args', '0', '--', 'bash', '--norc', '-c', announce], {
       stdio: ['pipe', 'ignore', 'pipe', 'pipe', 'pipe'],
@@ -55,22 +67,29 @@ export class BubblewrapJails implements JailKind {
     // When bubblewrap cannot even be started, that is said by the child's own error.
     input.on('error', () => {})
     input.end(
-      this.#arguments(folders, accounts)
+      this.#arguments(folders, [...accounts, [resolver, '/etc/resolv.conf']])
         .map((argument) => `${argument}\0`)
         .join(''),
     )
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
     const complaint = text(child.stderr as Readable)
+    let network: AttachedNetwork | undefined
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const init = await readInitPid(child.stdio[3] as Readable)
       if ((await text(child.stdio[4] as Readable)) !== 'ready') throw new Error('it ended while it set the jail up')
-      return new BubblewrapJail({ init, ended, identity, network: this.network, asRoot: this.#asRoot })
+      network = await this.#net.attach({ slot, pid: init, ...(this.#asRoot ? {} : { userNamespaceOf: init }) })
+      // The same file that the jail has, so that it shows there.
+      if (network.resolvConf !== null) await writeFile(resolver, network.resolvConf)
+      const { ownNamespace } = this.#net
+      return new BubblewrapJail({ init, ended, identity, network, level: this.network, ownNamespace, asRoot: this.#asRoot })
     } catch (error) {
       if (child.pid !== undefined) {
         child.kill('SIGKILL')
         await ended
       }
+      await network?.detach()
+      if (error instanceof SlotpoolError) throw error
       const said = child.pid === undefined ? '' : (await complaint).trim()
       throw new SlotpoolError('JAIL_FAILED', `bubblewrap could not make the jail of slot ${slot}: ${said || (error as Error).message}`, {
         cause: error,
@@ -82,16 +101,20 @@ export class BubblewrapJails implements JailKind {
     return wipeSlotFolders(root)
   }
 
-  #arguments(folders: SlotFolders, accounts: readonly [string, string][]): string[] {
+  close(): Promise<void> {
+    return this.#net.close()
+  }
+
+  #arguments(folders: SlotFolders, files: readonly [string, string][]): string[] {
     const args = ['--die-with-parent', '--new-session', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--hostname', 'slot']
-    if (this.network === 'none') args.push('--unshare-net')
+    if (this.#net.ownNamespace) args.push('--unshare-net')
     // Root inside the user namespace, so that /dev/pts can be mounted; commands run as an ordinary user again (`enter`).
     if (!this.#asRoot) args.push('--unshare-user', '--uid', '0', '--gid', '0')
     for (const folder of systemFolders) args.push(...systemBind(folder))
-    for (const [file, target] of accounts) args.push('--ro-bind', file, target)
-    const resolver = '/etc/resolv.conf'
-    if (this.network !== 'none' && existsSync(resolver) && realpathSync(resolver).startsWith('/run/')) {
-      args.push('--ro-bind', realpathSync(resolver), realpathSync(resolver))
+    for (const [file, target] of files) {
+      // A link, as /etc/resolv.conf often is, stays one: its place in the jail is where it leads.
+      const place = existsSync(target) ? realpathSync(target) : target
+      if (existsSync(target) || place.startsWith('/run/')) args.push('--ro-bind', file, place)
     }
     args.push('--proc', '/proc', '--dev', '/dev')
     // Shared memory is for every user of the slot; bubblewrap's own belongs to root.
@@ -99,6 +122,7 @@ export class BubblewrapJails implements JailKind {
     for (const folder of ['/run', '/var', '/home']) args.push('--perms', '0755', '--dir', folder)
     args.push('--symlink', '../tmp', '/var/tmp')
     args.push('--bind', folders.tmp, view.tmp, '--bind', folders.home, view.home, '--bind', folders.workspace, view.workspace)
+    for (const { source, target, readOnly } of this.#mounts) args.push(readOnly ? '--ro-bind' : '--bind', source, target)
     args.push('--remount-ro', '/', '--chdir', view.workspace, '--info-fd', '3')
     return args
   }
@@ -122,36 +146,52 @@ async function readInitPid(info: Readable): Promise<number> {
 
 class BubblewrapJail implements Jail {
   readonly level = 'jail'
+  readonly root = 'read-only'
+  readonly user = slotUser
   readonly network: NetworkLevel
   readonly view = view
   readonly ended: Promise<void>
   readonly #init: number
   readonly #identity: SlotIdentity
   readonly #asRoot: boolean
+  readonly #ownNamespace: boolean
+  readonly #attached: AttachedNetwork
   /** Once it has ended, its process id may belong to another process. */
   #over = false
 
-  constructor(parts: { init: number; ended: Promise<void>; identity: SlotIdentity; network: NetworkLevel; asRoot: boolean }) {
+  constructor(parts: {
+    init: number
+    ended: Promise<void>
+    identity: SlotIdentity
+    network: AttachedNetwork
+    level: NetworkLevel
+    ownNamespace: boolean
+    asRoot: boolean
+  }) {
     this.#init = parts.init
+    this.#ownNamespace = parts.ownNamespace
+    this.#attached = parts.network
+    // A slot without the network it was promised is no slot; its lease is then lost, and says so.
+    void parts.network.ended.then(() => this.#kill())
     this.ended = parts.ended.then(() => {
       this.#over = true
     })
     this.#identity = parts.identity
-    this.network = parts.network
+    this.network = parts.level
     this.#asRoot = parts.asRoot
   }
 
-  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] } {
+  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
     const { uid, gid } = this.#identity
-    const namespaces = ['-t', String(this.#init), '-m', '-p', '-i', '-u', '-r', '-w', ...(this.network === 'none' ? ['-n'] : [])]
+    const namespaces = ['-t', String(this.#init), '-m', '-p', '-i', '-u', '-r', '-w', ...(this.#ownNamespace ? ['-n'] : [])]
     const becoming = this.#asRoot
       ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs']
       : ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, 'setpriv', '--no-new-privs']
     const owner = this.#asRoot ? [] : ['-U', '--preserve-credentials']
-    return {
+    return withPrelude(prelude, {
       file: 'nsenter',
       args: [...owner, ...namespaces, '--', ...becoming, ...cleanEnvironment(env), ...program],
-    }
+    })
   }
 
   async processes(): Promise<number[]> {
@@ -171,9 +211,13 @@ class BubblewrapJail implements Jail {
   }
 
   async end(): Promise<void> {
-    if (this.#over) return
-    // With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left.
-    signalProcess(this.#init, 'SIGKILL')
+    this.#kill()
     await this.ended
+    await this.#attached.detach()
+  }
+
+  /** With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left. */
+  #kill(): void {
+    if (!this.#over) signalProcess(this.#init, 'SIGKILL')
   }
 }

@@ -4,6 +4,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { IsolationChoice, NetworkChoice } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
+import type { IsolationLevel } from '../../wire/lease.ts'
 import { runProgram } from '../run-program.ts'
 import { executionMembers } from '../terminate.ts'
 import { toolPath } from '../tool-path.ts'
@@ -16,6 +17,8 @@ import { UnisolatedJails } from './unisolated.ts'
 export interface ChosenIsolation {
   kind: JailKind
   reason: string | null
+  /** Why the network is not the one that was asked for. */
+  networkReason: string | null
 }
 
 /**
@@ -32,19 +35,23 @@ export async function chooseIsolation(options: {
   folder: string
 }): Promise<ChosenIsolation> {
   const { isolation, network, uidBase, folder } = options
-  if (isolation === 'none') return { kind: new UnisolatedJails(), reason: 'TERMINAL_ISOLATION=none was asked for' }
+  if (isolation === 'none')
+    return { kind: new UnisolatedJails(), reason: 'TERMINAL_ISOLATION=none was asked for', networkReason: networkReason('none', network) }
 
   const failures: string[] = []
   if (isolation === 'auto' || isolation === 'jail') {
     const jails = new BubblewrapJails({ network: network === 'none' ? 'none' : 'host', uidBase })
     const failure = await tryIsolation(jails, folder)
-    if (failure === null) return { kind: jails, reason: null }
+    if (failure === null) return { kind: jails, reason: null, networkReason: networkReason('jail', network) }
     failures.push(`jail: ${failure}`)
   }
   if (isolation === 'auto' || isolation === 'uid') {
     const failure =
       process.geteuid?.() === 0 ? await tryIsolation(new OwnUidJails({ uidBase }), folder) : 'only root can give each slot a uid of its own'
-    if (failure === null && network !== 'none') return { kind: new OwnUidJails({ uidBase }), reason: failures[0] ?? 'uid was asked for' }
+    if (failure === null && network !== 'none') {
+      const kind = new OwnUidJails({ uidBase })
+      return { kind, reason: failures[0] ?? 'uid was asked for', networkReason: networkReason('uid', network) }
+    }
     failures.push(`uid: ${failure ?? 'it cannot keep a slot off the network, and TERMINAL_NETWORK=none was asked for'}`)
   }
   throw new SlotpoolError(
@@ -54,6 +61,13 @@ export async function chooseIsolation(options: {
       'TERMINAL_ISOLATION=none to run without isolation',
     { details: { isolation, failures } },
   )
+}
+
+/** Why a slot has the network that it has, where another was asked for. */
+function networkReason(level: IsolationLevel, asked: NetworkChoice): string | null {
+  if (asked === 'host' || (asked === 'none' && level === 'jail')) return null
+  if (level === 'jail') return 'a slot gets no way outward of its own yet: it has the network of its container'
+  return `isolation ${level} gives a slot no network of its own`
 }
 
 /** Null when a command ran in a jail of this kind, else why not. */

@@ -1,4 +1,4 @@
-import type { IsolationLevel, NetworkLevel } from '../../wire/lease.ts'
+import type { IsolationLevel, NetworkLevel, RootKind } from '../../wire/lease.ts'
 
 /** The folders of one slot on the server's side. Made for one lease, and wiped after it. */
 export interface SlotFolders {
@@ -15,18 +15,29 @@ export interface SlotIdentity {
   gid: number
 }
 
+/** A folder or file of the container's that every slot sees at `target`. */
+export interface SlotMount {
+  source: string
+  target: string
+  readOnly: boolean
+}
+
 /** The namespaces, root filesystem, limits and identity that a slot's processes see. Lives as long as its lease. */
 export interface Jail {
   readonly level: IsolationLevel
   readonly network: NetworkLevel
-  /** Absolute paths as the slot's own processes see them. */
-  readonly view: { workspace: string; home: string; tmp: string }
+  readonly root: RootKind
+  /** The name of its user. */
+  readonly user: string
+  /** Absolute paths as the slot's own processes see them; `runtime` is for sockets and the like, where there is such a folder. */
+  readonly view: { workspace: string; home: string; tmp: string; runtime?: string }
 
   /**
    * The program and arguments that run `program` in the jail as the slot's user, in its workspace, with exactly `env`. They are to be
-   * spawned in a session of their own with an empty environment.
+   * spawned in a session of their own with an empty environment. `prelude` is bash that runs on the server's side and with its rights, in
+   * the process that then enters: it joins control groups and sets limits.
    */
-  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] }
+  enter(env: Record<string, string>, program: readonly string[], prelude?: string): { file: string; args: string[] }
 
   /** The process ids, as the server sees them, of all that runs in the jail and could belong to its tenant. */
   processes(): Promise<number[]>
@@ -48,8 +59,12 @@ export interface Jail {
 export interface JailKind {
   readonly level: IsolationLevel
   readonly network: NetworkLevel
+  readonly root: RootKind
+  readonly user: string
   /** Makes the jail of slot number `slot`, its folders in the new folder `root`. @throws {SlotpoolError} `JAIL_FAILED`. */
   make(slot: number, root: string): Promise<Jail>
   /** Deletes all that `make` made in `root` and that the slot's commands left there. The jail has ended. */
   wipe(root: string): Promise<void>
+  /** Takes away what its jails share. None is left by then. */
+  close?(): Promise<void>
 }

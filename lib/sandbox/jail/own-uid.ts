@@ -4,6 +4,8 @@ import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
+import { slotUser } from './passwd.ts'
+import { withPrelude } from './prelude.ts'
 
 /**
  * A uid of its own for each slot, folders that only it may enter, no capabilities and no new privileges. It keeps slots from each other's
@@ -13,6 +15,8 @@ import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
 export class OwnUidJails implements JailKind {
   readonly level = 'uid'
   readonly network = 'host'
+  readonly root = 'shared'
+  readonly user = slotUser
   readonly #uidBase: number
 
   constructor(options: { uidBase: number }) {
@@ -39,6 +43,8 @@ export class OwnUidJails implements JailKind {
 class OwnUidJail implements Jail {
   readonly level = 'uid'
   readonly network = 'host'
+  readonly root = 'shared'
+  readonly user = slotUser
   readonly view: Jail['view']
   /** It is no process that could end. */
   readonly ended = new Promise<void>(() => {})
@@ -50,9 +56,9 @@ class OwnUidJail implements Jail {
     this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
   }
 
-  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] } {
+  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
     const { uid, gid } = this.#identity
-    return {
+    return withPrelude(prelude, {
       file: 'setpriv',
       args: [
         ...[`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'],
@@ -60,7 +66,7 @@ class OwnUidJail implements Jail {
         ...cleanEnvironment(env),
         ...program,
       ],
-    }
+    })
   }
 
   async processes(): Promise<number[]> {

@@ -4,11 +4,15 @@ import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
+import { slotUser } from './passwd.ts'
+import { withPrelude } from './prelude.ts'
 
 /** A folder and a clean environment, and nothing that would keep a command inside. Only where the caller wrote `none`. */
 export class UnisolatedJails implements JailKind {
   readonly level = 'none'
   readonly network = 'host'
+  readonly root = 'shared'
+  readonly user = slotUser
 
   #identity(): SlotIdentity {
     return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
@@ -26,6 +30,8 @@ export class UnisolatedJails implements JailKind {
 class Unisolated implements Jail {
   readonly level = 'none'
   readonly network = 'host'
+  readonly root = 'shared'
+  readonly user = slotUser
   readonly view: Jail['view']
   readonly ended = new Promise<void>(() => {})
   /** Marks the processes of this slot, which share their uid with everything else. */
@@ -35,9 +41,9 @@ class Unisolated implements Jail {
     this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
   }
 
-  enter(env: Record<string, string>, program: readonly string[]): { file: string; args: string[] } {
+  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
     const marked = { ...env, SLOTPOOL_SLOT: this.#mark }
-    return { file: 'env', args: [`--chdir=${this.view.workspace}`, ...cleanEnvironment(marked), ...program] }
+    return withPrelude(prelude, { file: 'env', args: [`--chdir=${this.view.workspace}`, ...cleanEnvironment(marked), ...program] })
   }
 
   async processes(): Promise<number[]> {

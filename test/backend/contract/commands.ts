@@ -92,7 +92,9 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
       await t.rejects(slot.exec(command), { code: 'COMMAND_INVALID', details: { reason } })
     }
     await t.rejects(slot.exec('echo hello', { timeoutMs: 0.5 }), { code: 'CONFIG_INVALID' })
-    await t.rejects(slot.exec('echo hello', { env: { 'A=B': 'c' } }), { code: 'REQUEST_INVALID' })
+    for (const env of [{ 'A=B': 'c' }, { '': 'c' }, { 'A\0': 'c' }, { A: 'c\0' }, { A: '\ud800' }]) {
+      await t.rejects(slot.exec('echo hello', { env }), { code: 'ENV_INVALID', details: { name: Object.keys(env)[0] } })
+    }
     t.equal((await slot.exec('echo hello')).stdout, 'hello\n')
   })
 }
