@@ -1,0 +1,177 @@
+import type { Server } from 'node:net'
+import { SlotpoolError } from '../../errors.ts'
+import { AddressBlock, blockCount, linksPerBlock } from './address-block.ts'
+import type { Allowed } from './allowed.ts'
+import { deniedRanges } from './denied.ts'
+import { Firewall, firewallRules } from './firewall.ts'
+import { overlaps } from './ipv4-range.ts'
+import { runWithSwitches, setUpNamespace } from './namespace-setup.ts'
+import type { AttachedNetwork, NetworkPlace, SlotNetworkKind } from './network.ts'
+import { nomadAddresses } from './nomad-addresses.ts'
+import { readResolvConf, renderResolvConf, routedNameservers } from './resolv-conf.ts'
+import { runTool } from './run-tool.ts'
+import { type SlotReach, slotRules } from './slot-rules.ts'
+import { readSurroundings, type Surroundings } from './surroundings.ts'
+
+/** What the other end of a slot's link is called inside of the slot. */
+const slotInterface = 'eth0'
+
+/** A default of the kernel's that a machine may have changed for the worse, per interface of the server's side. */
+const linkSwitches =
+  'echo 1 > rp_filter; echo 0 > accept_source_route; echo 0 > accept_redirects; echo 0 > route_localnet; echo 0 > proxy_arp'
+
+/**
+ * A link from each slot into the network namespace of the server, which routes and masks what leaves, and filters it. For containers: the
+ * server is root there and may change the namespace's rules. IPv4 alone; a slot has IPv6 only on its loopback.
+ */
+export class VethNetwork implements SlotNetworkKind {
+  readonly level = 'outbound'
+  readonly ownNamespace = true
+  readonly #block: AddressBlock
+  readonly #claim: Server
+  readonly #firewall: Firewall
+  readonly #resolvConf: string
+  readonly #rules: readonly string[]
+  readonly #mtu: number
+  readonly #used = new Set<number>()
+
+  private constructor(parts: { block: AddressBlock; claim: Server; firewall: Firewall; resolvConf: string; rules: string[]; mtu: number }) {
+    this.#block = parts.block
+    this.#claim = parts.claim
+    this.#firewall = parts.firewall
+    this.#resolvConf = parts.resolvConf
+    this.#rules = parts.rules
+    this.#mtu = parts.mtu
+  }
+
+  /**
+   * Claims addresses and sets the filter. What a server that was killed left behind in this namespace is replaced.
+   *
+   * @param environment names Nomad's addresses, which are denied.
+   * @throws {Error} with what the system refused. Nothing is left then.
+   */
+  static async open(options: { allowed: readonly Allowed[]; environment: NodeJS.ProcessEnv }): Promise<VethNetwork> {
+    const { block, claim, surroundings } = await claimBlock()
+    try {
+      const resolver = await readResolvConf()
+      const { addresses, gateways } = surroundings
+      const reach: SlotReach = {
+        nameservers: routedNameservers(resolver),
+        allowed: options.allowed,
+        denied: deniedRanges([...addresses, ...gateways, ...(await nomadAddresses(options.environment))]),
+      }
+      const firewall = await Firewall.open(block, firewallRules(block, reach, false))
+      try {
+        await runWithSwitches('if [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]; then echo 1 > /proc/sys/net/ipv4/ip_forward; fi')
+      } catch (error) {
+        await firewall.remove(block)
+        throw error
+      }
+      const resolvConf = renderResolvConf(
+        resolver,
+        resolver.nameservers.filter((one) => routedNameservers({ nameservers: [one], otherLines: [] }).length > 0),
+      )
+      return new VethNetwork({ block, claim, firewall, resolvConf, rules: slotRules(reach), mtu: surroundings.uplinkMtu ?? 1500 })
+    } catch (error) {
+      claim.close()
+      throw error
+    }
+  }
+
+  async attach(place: NetworkPlace): Promise<AttachedNetwork> {
+    const index = this.#takeIndex()
+    const { name, serverAddress, slotAddress } = this.#block.link(index)
+    try {
+      await setUpNamespace(place, {
+        before: `printf '%s\\n' ${[
+          `link add name ${name} mtu ${this.#mtu} type veth peer name ${slotInterface} mtu ${this.#mtu} netns ${place.pid}`,
+          `link set dev ${name} addrgenmode none`,
+          `address add ${serverAddress}/31 dev ${name}`,
+          `link set dev ${name} up`,
+        ]
+          .map((line) => `'${line}'`)
+          .join(' ')} | ip -batch -
+          cd /proc/sys/net/ipv4/conf/${name}; ${linkSwitches}; cd /
+          if [ -e /proc/sys/net/ipv6/conf/${name} ]; then echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6; fi`,
+        interfaceName: slotInterface,
+        lines: [
+          `link set dev ${slotInterface} up`,
+          `address add ${slotAddress}/31 dev ${slotInterface}`,
+          `route add default via ${serverAddress}`,
+          ...this.#rules,
+        ],
+      })
+    } catch (cause) {
+      await this.#detach(index)
+      throw new SlotpoolError('JAIL_FAILED', `the network of slot ${place.slot} could not be made: ${(cause as Error).message}`, { cause })
+    }
+    let detached: Promise<void> | undefined
+    return {
+      resolvConf: this.#resolvConf,
+      ended: new Promise(() => {}),
+      detach: () => {
+        detached ??= this.#detach(index)
+        return detached
+      },
+    }
+  }
+
+  async close(): Promise<void> {
+    try {
+      await removeLinks(this.#block)
+      await this.#firewall.remove(this.#block)
+    } finally {
+      this.#claim.close()
+    }
+  }
+
+  #takeIndex(): number {
+    for (let index = 0; index < linksPerBlock; index++) {
+      if (this.#used.has(index)) continue
+      this.#used.add(index)
+      return index
+    }
+    throw new SlotpoolError('JAIL_FAILED', `got more than ${linksPerBlock} networks of slots at once`)
+  }
+
+  async #detach(index: number): Promise<void> {
+    await removeLink(this.#block.link(index).name)
+    // Only now may another have its name.
+    this.#used.delete(index)
+  }
+}
+
+/** The first block that no other server has and that nothing here leads to already, what is left of an earlier server in it removed. */
+async function claimBlock(): Promise<{ block: AddressBlock; claim: Server; surroundings: Surroundings }> {
+  for (let number = 0; number < blockCount; number++) {
+    const block = new AddressBlock(number)
+    const claim = await block.claim()
+    if (claim === undefined) continue
+    try {
+      await removeLinks(block)
+      const surroundings = await readSurroundings()
+      const inUse = [...surroundings.addresses, ...surroundings.routed].some((range) => overlaps(range, block.range))
+      if (!inUse) return { block, claim, surroundings }
+    } catch (error) {
+      claim.close()
+      throw error
+    }
+    claim.close()
+  }
+  throw new Error('every range of addresses that slots could have is in use here')
+}
+
+async function removeLinks(block: AddressBlock): Promise<void> {
+  const shown = await runTool(['ip', '-json', 'link', 'show', 'type', 'veth'])
+  const links = (shown.trim() === '' ? [] : JSON.parse(shown)) as { ifname?: string }[]
+  for (const { ifname } of links) if (ifname?.startsWith(block.interfacePrefix)) await removeLink(ifname)
+}
+
+/** A link goes by itself when the namespace at its other end does. */
+async function removeLink(name: string): Promise<void> {
+  try {
+    await runTool(['ip', 'link', 'delete', 'dev', name])
+  } catch (error) {
+    if (!/Cannot find device|No such device/.test((error as Error).message)) throw error
+  }
+}
