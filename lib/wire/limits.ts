@@ -4,27 +4,36 @@ import { z } from 'zod'
 export const limitNames = ['memory', 'processes', 'disk', 'output'] as const
 export type LimitName = (typeof limitNames)[number]
 
-const count = z.int().min(1)
+const least = (count: number) => z.int(`expected a whole number of at least ${count}`).min(count, `expected at least ${count}`)
 
-/** What each slot may use; what is left out, the sandbox server chooses. */
+const mib = 2 ** 20
+
+/**
+ * What each slot may use; what is left out, the sandbox server chooses. The least that each may be is what a slot takes to run
+ * `bash -c 'echo hello | cat'`, with room for the slot's own processes.
+ */
 export const slotLimits = z.strictObject({
-  /** Memory of all its processes together, files in memory included. */
-  memoryBytes: count.optional(),
-  /** Processes and threads at once. */
-  processes: count.optional(),
+  /** Memory of all its processes together, files in memory included. Below some 3 MiB no shell starts; at least 16 MiB. */
+  memoryBytes: least(16 * mib).optional(),
+  /** Processes and threads at once. The slot's own and those that bring a command in count: about 6; at least 16. */
+  processes: least(16).optional(),
   /** Its share of the processors when others want them too: 1 to 10,000, where 100 is the usual. */
-  cpuWeight: count.max(10_000).optional(),
-  /** Files that one process may have open. */
-  openFiles: count.optional(),
-  /** What it may write to its workspace, home, tmp and root filesystem together. */
-  diskBytes: count.optional(),
-  /** What one command may write to stdout and stderr together. */
-  outputBytes: count.optional(),
+  cpuWeight: least(1).max(10_000, 'expected at most 10000').optional(),
+  /** Files that one process may have open. Below some 10 bash loads no library; at least 64. */
+  openFiles: least(64).optional(),
+  /** What it may write to its workspace, home, tmp and root filesystem together; a file counts as 4 KiB at least. At least 4 MiB. */
+  diskBytes: least(4 * mib).optional(),
+  /** What one command may write to stdout and stderr together. At least 1 KiB, so that an error can still be read. */
+  outputBytes: least(1024).optional(),
 })
 export type SlotLimits = z.infer<typeof slotLimits>
 
-/** What sees to a limit: a control group of the slot, a limit of each process, a filesystem of the slot's own, or the sandbox server. */
-export const limitMeans = ['cgroup', 'rlimit', 'filesystem', 'server'] as const
+/**
+ * What sees to a limit: a control group of the slot; a limit of each process; a look at the slot's folders every so often, which ends the
+ * command; the sandbox server.
+ */
+export const limitMeans = ['cgroup', 'rlimit', 'watch', 'server'] as const
+export type LimitMeans = (typeof limitMeans)[number]
 
 const inForce = z.object({ value: z.int(), by: z.enum(limitMeans) }).nullable()
 
