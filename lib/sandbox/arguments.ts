@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { isolationNames, networkNames } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
+import { networkAllowList } from '../network-allow.ts'
+import { slotLimits } from '../wire/limits.ts'
 
 const count = (least: number, most: number) =>
   z
@@ -11,6 +13,29 @@ const count = (least: number, most: number) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, `expected ${least} to ${most}`)
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path')
+
+/** A value as JSON that `inner` takes. */
+const json = <T extends z.ZodType>(inner: T) =>
+  z
+    .string()
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text)
+      } catch {
+        context.addIssue({ code: 'custom', message: 'expected JSON' })
+        return z.NEVER
+      }
+    })
+    .pipe(inner)
+
+/** A folder or file as the server sees it, and where slots see it. */
+const serverMount = z.strictObject({
+  source: absolutePath,
+  target: absolutePath,
+  readOnly: z.boolean(),
+  description: z.string().nullable(),
+})
+export type ServerMount = z.infer<typeof serverMount>
 
 const schema = z.strictObject({
   /** `unix:PATH` or `tcp:HOST:PORT`. */
@@ -21,7 +46,15 @@ const schema = z.strictObject({
   slots: count(1, 1000),
   isolation: z.enum(isolationNames),
   network: z.enum(networkNames),
-  'uid-base': count(1, 2_000_000_000).default(20_000),
+  /** JSON: limits that each slot gets; the server chooses the others. */
+  limits: json(slotLimits).default({}),
+  /** JSON: what each slot sees of the files around the server. */
+  mounts: json(z.array(serverMount)).default([]),
+  /** JSON: private addresses that slots may reach. */
+  'network-allow': json(networkAllowList).default([]),
+  /** What a slot's root filesystem is made from: all that the container's image has, or the system folders of a host. */
+  system: z.enum(['image', 'host']).default('host'),
+  'uid-base': count(1, 2_000_000_000).default(1_000_000),
   'idle-exit-ms': count(1, 2_147_483_000).optional(),
 })
 

@@ -45,6 +45,7 @@ async function main(): Promise<void> {
       network: args.network,
       uidBase: args['uid-base'],
       folder: slotsFolder,
+      systemFolder: join(args['state-dir'], 'system'),
     }),
     runtime: new JailRuntime(pipesFolder),
     ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),

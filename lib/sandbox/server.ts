@@ -117,6 +117,7 @@ export class SandboxServer {
     await this.#app.close()
     await this.#slots.close()
     await this.#options.runtime.close()
+    await this.#options.isolation.kind.close?.()
   }
 
   /** As when its machine goes away: every connection breaks in the middle of whatever it carries. Then as {@link close}. */

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -69,18 +70,85 @@ async function keptApart(
   t.match(await inB(`kill -9 ${pid}`), { exitCode: 1 })
   t.equal((await inB(`cat /proc/${pid}/environ`)).exitCode, 1)
   t.equal((await inA(`kill -0 ${pid}`)).exitCode, 0)
-  t.match(await inA('grep -E "^(CapEff|CapPrm|CapBnd|NoNewPrivs)" /proc/self/status | tr -s "\\t" " "'), {
-    stdout: asRoot
-      ? 'CapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapBnd: 0000000000000000\nNoNewPrivs: 1\n'
-      : /CapEff: 0000000000000000/,
-  })
-  if (isolation !== 'jail') return
+  const rights = await inA('grep -E "^(CapPrm|CapEff|NoNewPrivs)" /proc/self/status | tr -s "\\t" " "')
+  if (isolation !== 'jail') {
+    t.equal(rights.stdout, 'CapPrm: 0000000000000000\nCapEff: 0000000000000000\nNoNewPrivs: 1\n')
+    return
+  }
   t.equal((await inB(sleeper.find(24))).exitCode, 1, 'nor does one see what the other runs')
-  t.match((await inA('id -un; whoami')).stdout, /^agent\nagent\n$/)
-  for (const path of ['/usr/x', '/etc/x', '/x', '/var/x', '/root/x']) t.not((await inA(`touch ${path}`)).exitCode, 0, path)
-  t.not((await inA('ls /root /work')).exitCode, 0)
-  t.equal((await inA('unshare -m true 2>/dev/null; mount -t tmpfs none /tmp')).exitCode === 0, false)
+  t.not((await inA('unshare -m true')).exitCode, 0)
+  t.not((await inA('mount -t tmpfs none /tmp')).exitCode, 0)
+  t.not((await inA('ls /work')).exitCode, 0)
+  t.notMatch((await inA('ls -l /proc/self/fd')).stdout, /namespace/, 'no descriptor of the way in')
+  if (asRoot) await rootOfItsOwn(t, inA, inB)
+  else {
+    t.match(rights.stdout, /CapEff: 0000000000000000/)
+    t.match((await inA('id -un; whoami')).stdout, /^agent\nagent\n$/)
+    for (const path of ['/usr/x', '/etc/x', '/x', '/var/x', '/root/x']) t.not((await inA(`touch ${path}`)).exitCode, 0, path)
+  }
 }
+
+/** Root in its slot, of nothing but its slot. */
+async function rootOfItsOwn(
+  t: Test,
+  inA: (command: string) => ReturnType<typeof ran>,
+  inB: (command: string) => ReturnType<typeof ran>,
+): Promise<void> {
+  t.match(await inA('id -un; echo "$HOME"; touch /usr/x /etc/x /x /var/x /root/x && chown 1000:1000 /usr/x'), {
+    stdout: 'root\n/root\n',
+    exitCode: 0,
+  })
+  t.match(await inA('useradd -m joe && su joe -c "id -un; touch ~/f; touch /usr/y"'), { stdout: 'joe\n', exitCode: 1 })
+  t.match(await inB('ls /usr/x /etc/x /x /var/x /root/x; id joe'), { stdout: '' }, 'a neighbour sees nothing of it')
+  t.same(
+    ['/usr/x', '/etc/x', '/x', '/var/x', '/root/x'].filter((path) => existsSync(path)),
+    [],
+    'nor does the machine',
+  )
+  t.match((await inA('cat /proc/self/uid_map')).stdout, /^ +0 +0 +65536\n$/)
+  for (const command of [
+    'unshare --user true',
+    'mknod /tmp/device c 1 3',
+    'echo core > /proc/sys/kernel/core_pattern',
+    'mount -o remount,rw /proc/sys',
+    'umount /proc/sys',
+    'cat /proc/1/environ',
+    'ls /proc/1/root/',
+    'kill -9 1 && ! kill -0 1',
+    'chroot / mount -t proc proc /mnt',
+  ]) {
+    t.not((await inA(command)).exitCode, 0, command)
+  }
+  await inA('for i in 1 2 3; do (setsid true &) ; done')
+  t.equal((await inA('sleep 0; ps -eo stat= | grep -c Z')).stdout, '0\n', 'what is orphaned is reaped')
+}
+
+t.test('what enters a slot is not what the slot made of it', { skip: asRoot ? false : 'only root has a root of its own' }, async (t) => {
+  const { client, lease, folder } = await sandboxServer(t, { isolation: 'jail', slots: 1 })
+  const { leaseId } = await lease('a')
+  // Each would write down what rights it was run with.
+  const spy = '#!/bin/sh\\necho "$0 $(grep CapEff /proc/self/status)" >> /seen\\n'
+  const { exitCode } = await ran(
+    client,
+    leaseId,
+    `printf '${spy}' > /spy; chmod 755 /spy; for tool in nsenter setpriv bwrap unshare; do cp --remove-destination /spy "$(command -v $tool)"; done`,
+  )
+  t.equal(exitCode, 0)
+  t.match(
+    await ran(client, leaseId, 'echo still; cat /seen; grep CapEff /proc/self/status'),
+    { stdout: /^still\nCapEff:.*\n$/ },
+    'none was run',
+  )
+  // Its own shell it may replace: that is run, with the rights of a command.
+  const ofCommand = (await ran(client, leaseId, 'grep CapEff /proc/self/status')).stdout
+  await ran(client, leaseId, `mv /usr/bin/bash /usr/bin/bash.real; cp /spy /usr/bin/bash`)
+  await ran(client, leaseId, 'true').catch(() => {})
+  const [name] = await readdir(join(folder, 'slots'))
+  const layers = join(folder, 'slots', name as string, 'layers')
+  t.equal(await readFile(join(layers, '0/upper/seen'), 'utf8'), `/usr/bin/bash ${ofCommand}`)
+  await client.release(leaseId)
+  t.match(await ran(client, (await lease('b')).leaseId, 'echo hi'), { stdout: 'hi\n' })
+})
 
 t.test('without a network', async (t) => {
   const { client, lease } = await sandboxServer(t, { isolation: 'jail', network: 'none' })
@@ -92,8 +160,10 @@ t.test('without a network', async (t) => {
 t.test('never weaker than what was asked for', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'slotpool-trial-'))
   t.teardown(() => rm(folder, { recursive: true }))
+  const systemFolder = await mkdtemp(join(tmpdir(), 'slotpool-system-'))
+  t.teardown(() => rm(systemFolder, { recursive: true }))
   const choose = (isolation: 'auto' | 'jail' | 'uid', network: 'none' | 'host') =>
-    chooseIsolation({ isolation, network, uidBase: 1_600_000_000, folder })
+    chooseIsolation({ isolation, network, uidBase: 1_600_000_000, folder, systemFolder })
   await t.rejects(choose('uid', 'none'), { code: 'ISOLATION_UNAVAILABLE' })
   t.match(await choose('auto', 'host'), { kind: { level: 'jail' }, reason: null })
   t.same(await readdir(folder), [], 'a trial leaves nothing')

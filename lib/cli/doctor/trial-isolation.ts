@@ -14,7 +14,7 @@ export async function trialIsolation(isolation: 'jail' | 'uid', network: Config[
   const folder = await mkdtemp(join(process.geteuid?.() === 0 ? '/tmp' : tmpdir(), `slotpool-doctor-${process.pid}-`))
   try {
     await chmod(folder, 0o711)
-    await chooseIsolation({ isolation, network, uidBase: trialUidBase + process.pid, folder })
+    await chooseIsolation({ isolation, network, uidBase: trialUidBase + process.pid, folder, systemFolder: join(folder, 'system') })
     return null
   } catch (error) {
     const { details, message } = SlotpoolError.from(error)

@@ -4,7 +4,7 @@
  *
  * Descriptor 3 takes what it says: its process id as the server sees it, then `ready`. A line on stdin tells that the network is there.
  * In the slot's folder, `mounts` holds triples of source, target, and `ro` or `rw`, each ended by NUL; `resolv.conf` may be there once the
- * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, `own` or `host` for its network, and pairs of a target and the
+ * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, and pairs of a target and the
  * `lowerdir` option of its overlay.
  *
  * The user namespace maps every id to itself. Its root owns the files that root owns, and has no right over any other namespace, not even
@@ -12,7 +12,7 @@
  */
 export const buildScript = `
 set -e
-slot=$1 owner=$2 network=$3; shift 3
+slot=$1 owner=$2; shift 2
 cd -- "$slot"
 read -r pid _ < /proc/self/stat
 echo "$pid" >&3
@@ -90,7 +90,6 @@ for ((at = 0; at < \${#mounts[@]}; at += 3)); do
   mount -o "remount,bind,nosuid,nodev,$mode" -- "$target"
 done
 
-[ "$network" = host ] || ip link set lo up
 read -r
 if [ -e resolv.conf ]; then rm -f root/etc/resolv.conf; cat resolv.conf > root/etc/resolv.conf; fi
 

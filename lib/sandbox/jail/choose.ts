@@ -5,12 +5,17 @@ import { join } from 'node:path'
 import type { IsolationChoice, NetworkChoice } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { IsolationLevel } from '../../wire/lease.ts'
+import { LoopbackNetwork } from '../network/loopback-network.ts'
+import type { SlotNetworkKind } from '../network/network.ts'
+import { SharedNetwork } from '../network/shared-network.ts'
 import { runProgram } from '../run-program.ts'
 import { executionMembers } from '../terminate.ts'
 import { toolPath } from '../tool-path.ts'
 import { BubblewrapJails } from './bubblewrap.ts'
-import type { Jail, JailKind } from './jail.ts'
+import { CopyOnWriteJails } from './copy-on-write.ts'
+import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { OwnUidJails } from './own-uid.ts'
+import { hostLayers, imageLayers, type SystemKind } from './slot-system.ts'
 import { UnisolatedJails } from './unisolated.ts'
 
 /** The isolation in force, and why it is not a stronger one. */
@@ -21,39 +26,62 @@ export interface ChosenIsolation {
   networkReason: string | null
 }
 
+export interface IsolationOptions {
+  isolation: IsolationChoice
+  network: NetworkChoice
+  /** Private addresses that `outbound` reaches all the same: addresses or networks, with a port or without. Default: none. */
+  networkAllow?: readonly string[]
+  uidBase: number
+  /** A folder in which a trial slot may be made. */
+  folder: string
+  /** A folder for what all slots stand on; it is made anew. */
+  systemFolder: string
+  /** What the slots are built on. Default: `host`. */
+  system?: SystemKind
+  /** What of the container every slot sees besides. Default: nothing. */
+  mounts?: readonly SlotMount[]
+}
+
 /**
  * The strongest isolation that works here, found by making a jail and running a command in it. Never weaker than what was asked for:
  * `none` only where the caller wrote it.
  *
  * @throws {SlotpoolError} `ISOLATION_UNAVAILABLE` with what is missing and what would mend it.
  */
-export async function chooseIsolation(options: {
-  isolation: IsolationChoice
-  network: NetworkChoice
-  uidBase: number
-  /** A folder in which a trial slot may be made. */
-  folder: string
-}): Promise<ChosenIsolation> {
-  const { isolation, network, uidBase, folder } = options
-  if (isolation === 'none')
-    return { kind: new UnisolatedJails(), reason: 'TERMINAL_ISOLATION=none was asked for', networkReason: networkReason('none', network) }
-
+export async function chooseIsolation(options: IsolationOptions): Promise<ChosenIsolation> {
+  const { isolation, uidBase, folder, mounts = [] } = options
   const failures: string[] = []
+  const tried = async (name: string, attempt: () => Promise<string | null>): Promise<boolean> => {
+    const failure = await attempt()
+    if (failure !== null) failures.push(`${name}: ${failure}`)
+    return failure === null
+  }
+
   if (isolation === 'auto' || isolation === 'jail') {
-    const jails = new BubblewrapJails({ network: network === 'none' ? 'none' : 'host', uidBase })
-    const failure = await tryIsolation(jails, folder)
-    if (failure === null) return { kind: jails, reason: null, networkReason: networkReason('jail', network) }
-    failures.push(`jail: ${failure}`)
+    const { network, reason: networkReason } = await chooseNetwork(options)
+    const kinds: (JailKind | Error)[] = process.geteuid?.() === 0 ? [await copyOnWriteJails(options, network)] : []
+    kinds.push(new BubblewrapJails({ network, uidBase, mounts }))
+    for (const kind of kinds) {
+      if (await tried('jail', () => (kind instanceof Error ? Promise.resolve(kind.message) : tryIsolation(kind, folder)))) {
+        const reason = failures.length > 0 ? `its root filesystem is read-only, since ${failures.join('; ')}` : null
+        return { kind: kind as JailKind, reason, networkReason }
+      }
+    }
+    await network.close()
+  }
+  const shared = isolation === 'none' ? new UnisolatedJails() : new OwnUidJails({ uidBase })
+  const lacks = lacksWithout(isolation === 'none' ? 'none' : 'uid', options)
+  if (isolation === 'none' && lacks === null) {
+    return { kind: shared, reason: 'TERMINAL_ISOLATION=none was asked for', networkReason: networkReason('none', options.network) }
   }
   if (isolation === 'auto' || isolation === 'uid') {
-    const failure =
-      process.geteuid?.() === 0 ? await tryIsolation(new OwnUidJails({ uidBase }), folder) : 'only root can give each slot a uid of its own'
-    if (failure === null && network !== 'none') {
-      const kind = new OwnUidJails({ uidBase })
-      return { kind, reason: failures[0] ?? 'uid was asked for', networkReason: networkReason('uid', network) }
-    }
-    failures.push(`uid: ${failure ?? 'it cannot keep a slot off the network, and TERMINAL_NETWORK=none was asked for'}`)
+    const works = await tried('uid', async () => {
+      if (lacks !== null) return lacks
+      return process.geteuid?.() === 0 ? tryIsolation(shared, folder) : 'only root can give each slot a uid of its own'
+    })
+    if (works) return { kind: shared, reason: failures[0] ?? 'uid was asked for', networkReason: networkReason('uid', options.network) }
   }
+  if (isolation === 'none') failures.push(`none: ${lacks}`)
   throw new SlotpoolError(
     'ISOLATION_UNAVAILABLE',
     `got isolation ${isolation}, but nothing that isolates works here (${failures.join('; ')}); expected bubblewrap: ` +
@@ -63,11 +91,26 @@ export async function chooseIsolation(options: {
   )
 }
 
-/** Why a slot has the network that it has, where another was asked for. */
+/** Where slots can be root of a root filesystem of their own; else why not. */
+async function copyOnWriteJails(options: IsolationOptions, network: SlotNetworkKind): Promise<JailKind | Error> {
+  try {
+    const layers = options.system === 'image' ? imageLayers : await hostLayers(options.systemFolder)
+    return new CopyOnWriteJails({ network, uidBase: options.uidBase, mounts: options.mounts ?? [], layers })
+  } catch (error) {
+    return error as Error
+  }
+}
+
+/** What was asked for that needs namespaces of the slot's own. */
+function lacksWithout(level: IsolationLevel, { network, mounts = [] }: IsolationOptions): string | null {
+  if (level === 'uid' && network === 'none') return 'it cannot keep a slot off the network, and TERMINAL_NETWORK=none was asked for'
+  if (mounts.length > 0) return `it cannot mount anything in a slot, and ${mounts.map((one) => one.target).join(', ')} was asked for`
+  return null
+}
+
+/** Why a slot has the network of its container where another was asked for. */
 function networkReason(level: IsolationLevel, asked: NetworkChoice): string | null {
-  if (asked === 'host' || (asked === 'none' && level === 'jail')) return null
-  if (level === 'jail') return 'a slot gets no way outward of its own yet: it has the network of its container'
-  return `isolation ${level} gives a slot no network of its own`
+  return asked === 'host' ? null : `isolation ${level} gives a slot no network of its own`
 }
 
 /** Null when a command ran in a jail of this kind, else why not. */
@@ -108,4 +151,9 @@ async function seesProcesses(jail: Jail): Promise<boolean> {
     child.stdin.end('\n')
     await ended
   }
+}
+
+async function chooseNetwork(options: IsolationOptions): Promise<{ network: SlotNetworkKind; reason: string | null }> {
+  if (options.network === 'none') return { network: new LoopbackNetwork(), reason: null }
+  return { network: new SharedNetwork(), reason: networkReason('jail', options.network) }
 }

@@ -1,18 +1,19 @@
 import { spawn } from 'node:child_process'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
 import type { NetworkLevel } from '../../wire/lease.ts'
+import type { AttachedNetwork, SlotNetworkKind } from '../network/network.ts'
 import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
 import { runSignaller, signalEverything } from '../signal-user.ts'
 import { wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { buildScript } from './build-script.ts'
 import { entryScript } from './entry-script.ts'
-import type { Jail, JailKind } from './jail.ts'
+import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import type { SystemLayer } from './slot-system.ts'
 
@@ -34,25 +35,29 @@ export class CopyOnWriteJails implements JailKind {
   readonly root = 'copy-on-write'
   readonly user = 'root'
   readonly network: NetworkLevel
+  readonly #net: SlotNetworkKind
   readonly #uidBase: number
   readonly #layers: readonly SystemLayer[]
+  readonly #mounts: readonly SlotMount[]
   readonly #filter = seccompFilter()
 
   /** @throws {RangeError} when `uidBase` is an id that slots have, too. */
-  constructor(options: { network: NetworkLevel; uidBase: number; layers: readonly SystemLayer[] }) {
+  constructor(options: { network: SlotNetworkKind; uidBase: number; layers: readonly SystemLayer[]; mounts: readonly SlotMount[] }) {
     if (options.uidBase < firstOutsideUid) throw new RangeError(`got uid base ${options.uidBase}, expected at least ${firstOutsideUid}`)
-    this.network = options.network
+    this.network = options.network.level
+    this.#net = options.network
+    this.#mounts = options.mounts
     this.#uidBase = options.uidBase
     this.#layers = options.layers
   }
 
   async make(slot: number, folder: string): Promise<Jail> {
-    await prepareFolder(folder)
-    const ownNetwork = this.network !== 'host'
+    await prepareFolder(folder, this.#mounts)
+    const { ownNamespace } = this.#net
     const owner = String(this.#uidBase + slot)
-    const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNetwork ? ['--net'] : [])]
+    const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNamespace ? ['--net'] : [])]
     const script = [
-      ...['bash', '--norc', '--noprofile', '-c', buildScript, 'slotpool', folder, owner, ownNetwork ? 'own' : 'host'],
+      ...['bash', '--norc', '--noprofile', '-c', buildScript, 'slotpool', folder, owner],
       ...this.#layers.flatMap(({ target, lower }) => [target, lower.map(escapeLower).join(':')]),
     ]
     const child = spawn(
@@ -64,16 +69,22 @@ export class CopyOnWriteJails implements JailKind {
     child.stdin?.on('error', () => {})
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
     const complaint = text(child.stderr as Readable).catch(String)
+    let network: AttachedNetwork | undefined
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const said = createInterface(child.stdio[3] as Readable)[Symbol.asyncIterator]()
       const keeper = Number(await nextLine(said))
+      network = await this.#net.attach({ slot, pid: keeper })
+      const resolver = network.resolvConf ?? (await readFile('/etc/resolv.conf', 'utf8').catch(() => null))
+      if (resolver !== null) await writeFile(join(folder, 'resolv.conf'), resolver, { mode: 0o644 })
       ;(child.stdin as Writable).end('\n')
       if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
-      return new CopyOnWriteJail({ folder, keeper, ended, network: this.network, filter: this.#filter })
+      return new CopyOnWriteJail({ folder, keeper, ended, network, level: this.network, ownNamespace, filter: this.#filter })
     } catch (error) {
       child.kill('SIGKILL')
       await ended
+      await network?.detach()
+      if (error instanceof SlotpoolError) throw error
       const why = (await complaint).trim() || (error as Error).message
       throw new SlotpoolError('JAIL_FAILED', `the jail of slot ${slot} could not be built: ${why}`, { cause: error })
     }
@@ -82,16 +93,21 @@ export class CopyOnWriteJails implements JailKind {
   wipe(folder: string): Promise<void> {
     return wipeSlotFolders(folder)
   }
+
+  close(): Promise<void> {
+    return this.#net.close()
+  }
 }
 
-async function prepareFolder(folder: string): Promise<void> {
+async function prepareFolder(folder: string, mounts: readonly SlotMount[]): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   // Nobody but root passes: the slot gets at its files from within alone.
   await chmod(folder, 0o700)
   await mkdir(join(folder, 'root'))
   await mkdir(join(folder, 'tmp'))
   await chmod(join(folder, 'tmp'), 0o1777)
-  await writeFile(join(folder, 'mounts'), '')
+  const fields = mounts.flatMap(({ source, target, readOnly }) => [source, target, readOnly ? 'ro' : 'rw'])
+  await writeFile(join(folder, 'mounts'), fields.map((field) => `${field}\0`).join(''))
 }
 
 /** A colon parts the folders of `lowerdir`, a comma the options of a mount. */
@@ -115,21 +131,35 @@ class CopyOnWriteJail implements Jail {
   readonly #folder: string
   readonly #keeper: number
   readonly #filter: string | null
+  readonly #ownNamespace: boolean
+  readonly #attached: AttachedNetwork
   /** Once it has ended, its process id may belong to another process. */
   #over = false
 
-  constructor(parts: { folder: string; keeper: number; ended: Promise<void>; network: NetworkLevel; filter: string | null }) {
+  constructor(parts: {
+    folder: string
+    keeper: number
+    ended: Promise<void>
+    network: AttachedNetwork
+    level: NetworkLevel
+    ownNamespace: boolean
+    filter: string | null
+  }) {
     this.#folder = parts.folder
     this.#keeper = parts.keeper
     this.#filter = parts.filter
-    this.network = parts.network
+    this.#ownNamespace = parts.ownNamespace
+    this.#attached = parts.network
+    this.network = parts.level
     this.ended = parts.ended.then(() => {
       this.#over = true
     })
+    // A slot without the network it was promised is no slot; its lease is then lost, and says so.
+    void parts.network.ended.then(() => this.#kill())
   }
 
   enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
-    const namespaces = ['--mount', '--ipc', '--uts', ...(this.network === 'host' ? [] : ['--net'])]
+    const namespaces = ['--mount', '--ipc', '--uts', ...(this.#ownNamespace ? ['--net'] : [])]
     return {
       file: 'nsenter',
       args: [
@@ -156,9 +186,13 @@ class CopyOnWriteJail implements Jail {
   }
 
   async end(): Promise<void> {
-    if (this.#over) return
-    // With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left.
-    signalProcess(this.#keeper, 'SIGKILL')
+    this.#kill()
     await this.ended
+    await this.#attached.detach()
+  }
+
+  /** With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left. */
+  #kill(): void {
+    if (!this.#over) signalProcess(this.#keeper, 'SIGKILL')
   }
 }

@@ -20,7 +20,15 @@ export interface SystemLayer {
 const programFolders = ['/usr', '/opt', '/nix', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
 
 /** What package managers keep about what is installed: without it, nothing can be installed. */
-const packageFolders = ['/var/lib/dpkg', '/var/lib/apt', '/var/lib/rpm', '/var/lib/dnf', '/var/lib/pacman', '/var/lib/apk', '/var/cache/debconf']
+const packageFolders = [
+  '/var/lib/dpkg',
+  '/var/lib/apt',
+  '/var/lib/rpm',
+  '/var/lib/dnf',
+  '/var/lib/pacman',
+  '/var/lib/apk',
+  '/var/cache/debconf',
+]
 
 /** Where files lie that only some may read. Programs are for everybody. */
 const guardedFolders = ['/etc', '/opt', '/usr/local', ...packageFolders]
