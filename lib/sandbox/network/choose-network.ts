@@ -47,7 +47,8 @@ async function openVeth(allowed: readonly Allowed[], environment: NodeJS.Process
 }
 
 async function openSlirp(allowed: readonly Allowed[], environment: NodeJS.ProcessEnv): Promise<SlotNetworkKind | string> {
-  const needs = 'it takes slirp4netns (`apt-get install slirp4netns`, or `dnf install slirp4netns`), iproute2 and /dev/net/tun'
+  const needs =
+    'it takes slirp4netns, nftables or iptables (`apt-get install slirp4netns nftables`, or the same with `dnf`), iproute2 and /dev/net/tun'
   try {
     return await tried(await SlirpNetwork.open({ allowed, environment }), needs)
   } catch (error) {

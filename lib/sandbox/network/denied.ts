@@ -1,4 +1,4 @@
-import { type Ipv4Range, ipv4Range } from './ipv4-range.ts'
+import { type Ipv4Range, ipv4Range, overlaps } from './ipv4-range.ts'
 
 /**
  * What is never the outside, whoever runs the server: IANA's special-purpose registry without the ranges for documentation, which lead
@@ -21,11 +21,11 @@ const special = [
   '168.63.129.16/32',
 ].map(ipv4Range)
 
-/** Where slots may not go: what is special, and the given addresses of the server's own surroundings, each range once. */
+/** Where slots may not go: what is special, and what else of the server's own surroundings is none of theirs. */
 export function deniedRanges(surroundings: readonly Ipv4Range[]): Ipv4Range[] {
   const denied = [...special]
   for (const range of surroundings) {
-    if (!denied.some((one) => one.first === range.first && one.prefixLength === range.prefixLength)) denied.push(range)
+    if (!denied.some((one) => one.prefixLength <= range.prefixLength && overlaps(one, range))) denied.push(range)
   }
   return denied
 }

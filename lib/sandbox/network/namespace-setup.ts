@@ -7,7 +7,7 @@ import { runTool } from './run-tool.ts'
  * namespace. Its group ids may be too few for the second, which nothing depends on.
  */
 const basics = `
-set -eu
+set -euo pipefail
 ip link set dev lo up
 cd /proc/sys/net/ipv4
 echo 0 > ip_unprivileged_port_start
@@ -22,12 +22,13 @@ const inside = `${basics}
 if [ -n "$2" ]; then
   if [ -e "/proc/sys/net/ipv6/conf/$2" ]; then echo 1 > "/proc/sys/net/ipv6/conf/$2/disable_ipv6"; fi
   printf '%s\\n' "$1" | ip -batch -
+  if [ -n "$3" ]; then rules=$3; shift 3; printf '%s\\n' "$rules" | "$@"; fi
 fi
 `
 
 /** `$1` is run in the server's own namespace, the rest in the slot's. */
 const both = `
-set -eu
+set -euo pipefail
 if [ "$1" = fresh ]; then mount -t proc proc /proc; fi
 eval "$2"
 shift 2
@@ -59,15 +60,31 @@ export interface NamespaceSetup {
   interfaceName?: string
   /** Lines for `ip -batch`: its addresses, routes and rules. */
   lines?: readonly string[]
+  /** A program that sets a packet filter in the namespace, and what it reads. */
+  filter?: { command: readonly string[]; rules: string }
 }
 
 /** Sets the namespace of a slot up from outside. @throws {Error} with what the tools complained of. */
-export async function setUpNamespace(place: NetworkPlace, { before = '', interfaceName = '', lines = [] }: NamespaceSetup): Promise<void> {
+export async function setUpNamespace(place: NetworkPlace, setup: NamespaceSetup): Promise<void> {
+  const { before = '', interfaceName = '', lines = [], filter = { command: [], rules: '' } } = setup
   const fresh = await needsFreshProc()
   const user = place.userNamespaceOf === undefined ? [] : [`--user=/proc/${place.userNamespaceOf}/ns/user`, '--preserve-credentials']
   await runTool([
     ...(fresh ? ['unshare', '--mount', '--'] : []),
     ...['bash', '--norc', '-c', both, 'slotpool', fresh ? 'fresh' : '', before],
-    ...[...user, `--net=/proc/${place.pid}/ns/net`, '--', 'bash', '--norc', '-c', inside, 'slotpool', lines.join('\n'), interfaceName],
+    ...[
+      ...user,
+      `--net=/proc/${place.pid}/ns/net`,
+      '--',
+      'bash',
+      '--norc',
+      '-c',
+      inside,
+      'slotpool',
+      lines.join('\n'),
+      interfaceName,
+      filter.rules,
+      ...filter.command,
+    ],
   ])
 }

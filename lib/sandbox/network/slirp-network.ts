@@ -5,9 +5,10 @@ import { formatIpv4, formatIpv4Range, type Ipv4Range, ipv4Range, overlaps } from
 import { setUpNamespace } from './namespace-setup.ts'
 import type { AttachedNetwork, NetworkPlace, SlotNetworkKind } from './network.ts'
 import { nomadAddresses } from './nomad-addresses.ts'
+import { type OutputFilter, outputFilters } from './output-filter.ts'
 import { readResolvConf, renderResolvConf } from './resolv-conf.ts'
 import { hardenings, SlirpProcess } from './slirp-process.ts'
-import { slotRules } from './slot-rules.ts'
+import { type SlotReach, slotRules } from './slot-rules.ts'
 import { readSurroundings } from './surroundings.ts'
 import { TrialNamespace } from './trial-namespace.ts'
 
@@ -19,7 +20,8 @@ const resolverOf = (range: Ipv4Range): Ipv4Range => ({ first: range.first + 3, p
 
 /**
  * A user-mode network for each slot: a process of the server's own user makes the slot's connections, from sockets of its own. It changes
- * nothing on the machine and needs no rights. Where a slot may go is decided by rules of routing in the slot's namespace. IPv4 alone.
+ * nothing on the machine and needs no rights. Where a slot may go is decided by a packet filter in the slot's own namespace, which the slot
+ * has no rights over. IPv4 alone; a slot has IPv6 only on its loopback.
  */
 export class SlirpNetwork implements SlotNetworkKind {
   readonly level = 'outbound'
@@ -28,13 +30,15 @@ export class SlirpNetwork implements SlotNetworkKind {
   readonly #nomad: readonly Ipv4Range[]
   readonly #range: Ipv4Range
   readonly #hardening: readonly string[]
+  readonly #filter: OutputFilter
   readonly #attached = new Set<AttachedNetwork>()
 
-  private constructor(parts: { allowed: readonly Allowed[]; nomad: Ipv4Range[]; range: Ipv4Range; hardening: readonly string[] }) {
+  private constructor(parts: { allowed: readonly Allowed[]; nomad: Ipv4Range[]; range: Ipv4Range } & Means) {
     this.#allowed = parts.allowed
     this.#nomad = parts.nomad
     this.#range = parts.range
     this.#hardening = parts.hardening
+    this.#filter = parts.filter
   }
 
   /** @throws {Error} with what is missing or does not work. */
@@ -43,8 +47,8 @@ export class SlirpNetwork implements SlotNetworkKind {
     const taken = [...addresses, ...routed, ...options.allowed.map((one) => one.range)]
     const range = ranges.find((candidate) => !taken.some((one) => overlaps(one, candidate)))
     if (range === undefined) throw new Error(`every range for slots is in use here: ${ranges.map(formatIpv4Range).join(', ')}`)
-    const hardening = await strongestHardening(range)
-    return new SlirpNetwork({ allowed: options.allowed, nomad: await nomadAddresses(options.environment), range, hardening })
+    const means = await findMeans(range)
+    return new SlirpNetwork({ allowed: options.allowed, nomad: await nomadAddresses(options.environment), range, ...means })
   }
 
   async attach(place: NetworkPlace): Promise<AttachedNetwork> {
@@ -55,9 +59,12 @@ export class SlirpNetwork implements SlotNetworkKind {
       slirp = await SlirpProcess.start(place, this.#range, this.#hardening)
       const nameserver = resolverOf(this.#range)
       const denied = deniedRanges([this.#range, ...addresses, ...gateways, ...this.#nomad])
+      const reach: SlotReach = { nameservers: [nameserver], allowed: this.#allowed, denied }
+      const { interfaceName } = slirp
       await setUpNamespace(place, {
-        interfaceName: slirp.interfaceName,
-        lines: slotRules({ nameservers: [nameserver], allowed: this.#allowed, denied }),
+        interfaceName,
+        lines: slotRules(reach),
+        filter: { command: this.#filter.command, rules: this.#filter.rules(interfaceName, reach) },
       })
       const { ended, end } = slirp
       const attached: AttachedNetwork = {
@@ -81,21 +88,38 @@ export class SlirpNetwork implements SlotNetworkKind {
   }
 }
 
-/** What slirp4netns can shut itself into depends on its build, the kernel and the user: the most of it that works here. */
-async function strongestHardening(range: Ipv4Range): Promise<readonly string[]> {
+/** What works on this machine. */
+interface Means {
+  hardening: readonly string[]
+  filter: OutputFilter
+}
+
+/** What slirp4netns can shut itself into, and what sets a filter, depend on programs, the kernel and the user: tried in a namespace. */
+async function findMeans(range: Ipv4Range): Promise<Means> {
   const trial = await TrialNamespace.make()
   try {
-    const failures: string[] = []
-    for (const hardening of hardenings) {
-      try {
-        await (await SlirpProcess.start(trial.place, range, hardening)).end()
-        return hardening
-      } catch (error) {
-        failures.push((error as Error).message)
-      }
-    }
-    throw new Error(failures.at(-1))
+    const reach: SlotReach = { nameservers: [resolverOf(range)], allowed: [], denied: [range] }
+    const filter = await firstThatWorks(outputFilters, async ({ command, rules }) => {
+      await setUpNamespace(trial.place, { interfaceName: 'lo', filter: { command, rules: rules('none', reach) } })
+    })
+    const hardening = await firstThatWorks(hardenings, async (options) => {
+      await (await SlirpProcess.start(trial.place, range, options)).end()
+    })
+    return { hardening, filter }
   } finally {
     await trial.end()
   }
+}
+
+async function firstThatWorks<T>(ways: readonly T[], attempt: (way: T) => Promise<void>): Promise<T> {
+  let failure: unknown
+  for (const way of ways) {
+    try {
+      await attempt(way)
+      return way
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }

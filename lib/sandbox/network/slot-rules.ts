@@ -10,8 +10,8 @@ export interface SlotReach {
 }
 
 /**
- * The same as rules of routing inside the slot's namespace, as lines for `ip -batch`. What is denied fails at once with "Permission
- * denied", before a packet is made. The slot cannot change them: it has no rights over its network namespace. They come after the routes,
+ * The same as rules of routing inside the slot's namespace, as lines for `ip -batch`: what is denied fails at once with "Permission
+ * denied". They are a courtesy, the packet filter is what holds: a socket bound to the interface ignores them. They come after the routes,
  * since the kernel asks them for a route's gateway too.
  */
 export function slotRules({ nameservers, allowed, denied }: SlotReach): string[] {
