@@ -51,7 +51,7 @@ export class SlirpProcess {
       new Promise<boolean>((resolve) => ready.once('data', () => resolve(true))),
       closed.then(() => false),
     ])
-    if (!started) throw new Error(complaint.trim() || 'slirp4netns ended without saying why')
+    if (!started) throw new Error(complaint.trim().split('\n', 1)[0] || 'slirp4netns ended without saying why')
     let told = false
     const ended = new Promise<void>((resolve) => void closed.then(() => told || resolve()))
     return new SlirpProcess(ended, async () => {
