@@ -1,0 +1,130 @@
+import { deepEqual } from 'node:assert/strict'
+import type { Test } from 'tap'
+import type { SlotPool } from '../../lib/pool/slot-pool.ts'
+import { testName } from '../fixtures/test-name.ts'
+import { Absent, type Attempt, type Scene, type SubjectName } from './attempt.ts'
+import type { Beside } from './beside.ts'
+import { type GuardedPool, guardedPool } from './guarded-server.ts'
+import { countAll, markedProcesses } from './leftovers.ts'
+import { openScene } from './scene.ts'
+
+/** A pool as users have it, and the place of its one server. */
+export interface Subject {
+  name: SubjectName
+  pool: SlotPool
+  beside: Beside
+  /** The whole container is the test's own: what an attempt ruins there costs nothing beside the pool. */
+  ownContainer: boolean
+}
+
+/** How many attempts are under way at once. */
+export const atOnce = 3
+
+/** Slots for as many attempts, and as many again, so that none waits for a slot to be made anew. */
+export const slotsNeeded = atOnce * 4
+
+/** Runs each attempt, first its control, then against the subject. */
+export async function runAttempts(t: Test, subject: Subject, attempts: readonly Attempt[]): Promise<void> {
+  const run = testName()
+  const before = await countAll(subject.pool, subject.beside, run)
+  const permissive = await guardedPool('none', slotsNeeded)
+  t.teardown(() => permissive.end())
+
+  await t.test('beside each other', { jobs: atOnce }, async (t) => {
+    for (const attempt of attempts.filter((one) => !alone(one, subject)))
+      void t.test(attempt.name, { buffered: true, skip: notHere(attempt, subject), timeout: 120_000 }, (t) =>
+        tryOne(t, attempt, { subject: subject.name, control: permissive, tried: subject, run }),
+      )
+  })
+
+  for (const attempt of attempts.filter((one) => alone(one, subject)))
+    await t.test(attempt.name, { skip: notHere(attempt, subject), timeout: 120_000 }, async (t) => {
+      const control = await guardedPool('none', 4)
+      try {
+        const tried = subject.ownContainer ? undefined : await guardedPool('jail', 4)
+        try {
+          await tryOne(t, attempt, { subject: subject.name, control, tried: tried ?? subject, run })
+        } finally {
+          await tried?.end()
+        }
+      } finally {
+        await control.end()
+      }
+    })
+
+  await t.test('what is left when all is released', async (t) => {
+    const after = await countAll(subject.pool, subject.beside, run)
+    t.comment(`before: ${JSON.stringify(before)}; after: ${JSON.stringify(after)}`)
+    t.same(after, before)
+    t.same(after.marked, [])
+  })
+}
+
+function alone(attempt: Attempt, subject: Subject): boolean {
+  return attempt.ruins !== undefined || (attempt.ownNetwork === true && !subject.ownContainer)
+}
+
+function notHere(attempt: Attempt, { name }: Subject): string | false {
+  return attempt.except?.[name] ?? false
+}
+
+interface Trial {
+  subject: SubjectName
+  control: Pick<GuardedPool, 'pool' | 'beside'>
+  tried: Pick<GuardedPool, 'pool' | 'beside'>
+  run: string
+}
+
+async function tryOne(t: Test, attempt: Attempt, { subject, control, tried, run }: Trial): Promise<void> {
+  const needsRoot = process.geteuid?.() === 0 ? undefined : attempt.controlNeedsRoot
+  if (needsRoot === undefined) {
+    try {
+      const evidence = await inScene(control, run, attempt.control ?? ((scene) => attempt.escape(scene)), attempt.ruins !== undefined)
+      t.ok(evidence, 'the control succeeds')
+      t.comment(`control: ${evidence}`)
+    } catch (error) {
+      if (!(error instanceof Absent)) throw error
+      t.pass(attempt.name, { skip: `nothing to try: ${error.message}` })
+      return
+    }
+  } else t.comment(`no control for an ordinary user: ${needsRoot}`)
+
+  const unless = attempt.unless
+  const evidence = await inScene(
+    tried,
+    run,
+    async (scene) => {
+      const reason = unless?.(scene.attacker, subject) ?? false
+      if (reason !== false) {
+        t.pass(attempt.name, { skip: reason })
+        return null
+      }
+      const evidence = await attempt.escape(scene)
+      const { stdout } = await scene.neighbour.exec('echo still here')
+      deepEqual(stdout, 'still here\n', 'the neighbour goes on working')
+      return evidence
+    },
+    false,
+  )
+  t.equal(evidence, null, 'it is held')
+}
+
+async function inScene(
+  { pool, beside }: Pick<GuardedPool, 'pool' | 'beside'>,
+  run: string,
+  work: (scene: Scene) => Promise<string | null>,
+  mayBeRuined: boolean,
+): Promise<string | null> {
+  const scene = await openScene(pool, beside, run)
+  let evidence: string | null
+  try {
+    evidence = await work(scene)
+  } catch (error) {
+    await scene.end().catch(() => {})
+    throw error
+  }
+  if (mayBeRuined) return evidence
+  await scene.end()
+  if (!evidence) deepEqual(await markedProcesses(beside, scene.mark), [], 'each release leaves no process')
+  return evidence
+}
