@@ -1,0 +1,39 @@
+import { readlink } from 'node:fs/promises'
+import { processStat } from '../processes.ts'
+
+const pattern = /^slotpool-(\d+)-(\d+)-(\d+)-\d+(\.server)?$/
+
+let made = 0
+
+/**
+ * A new name for groups that this process makes. It tells others when their owner has gone: a process is named for good by its PID
+ * namespace, its id in there and when it started.
+ */
+export async function ownedName(): Promise<string> {
+  const stat = await processStat(process.pid)
+  return `slotpool-${await pidNamespaceNumber()}-${process.pid}-${stat?.startTicks ?? 0}-${made++}`
+}
+
+/** Whether groups of this name had an owner that is surely gone. Of one in another PID namespace that cannot be said. */
+export async function isOrphaned(name: string): Promise<boolean> {
+  const [, namespace, pid, startTicks] = pattern.exec(name) ?? []
+  if (namespace === undefined || namespace !== (await pidNamespaceNumber())) return false
+  const stat = await processStat(Number(pid))
+  return stat === undefined || stat.startTicks !== Number(startTicks) || stat.state === 'Z' || stat.state === 'X'
+}
+
+/** The leaf into which an owner moved processes that were there before it: they are not the owner's to end. */
+export function isServerLeaf(name: string): boolean {
+  return pattern.exec(name)?.[4] !== undefined
+}
+
+export const serverLeaf = (owned: string): string => `${owned}.server`
+
+/** Whether the processes of this PID namespace are those of the whole machine. The kernel gives that namespace this number. */
+export async function isMachineNamespace(): Promise<boolean> {
+  return (await pidNamespaceNumber()) === '4026531836'
+}
+
+async function pidNamespaceNumber(): Promise<string> {
+  return /\d+/.exec(await readlink('/proc/self/ns/pid'))?.[0] ?? '0'
+}
