@@ -13,8 +13,8 @@ export interface RequestOptions {
   path: string
   /** Sent as JSON. */
   json?: unknown
-  /** Sent as it is, with `bytes` as its announced length. */
-  content?: { body: Dispatcher.DispatchOptions['body']; bytes: number }
+  /** Sent as it is, with `bytes` as its announced length, or in chunks where that is not known. */
+  content?: { body: Dispatcher.DispatchOptions['body']; bytes: number | undefined }
   signal?: AbortSignal | undefined
   /** How long the server may take to begin its answer. Default: for ever; a command may be silent for long. */
   headersTimeoutMs?: number
@@ -48,7 +48,7 @@ export class Connection {
     if (json !== undefined) headers['content-type'] = 'application/json'
     if (content) {
       headers['content-type'] = 'application/octet-stream'
-      headers['content-length'] = String(content.bytes)
+      if (content.bytes !== undefined) headers['content-length'] = String(content.bytes)
     }
     const text = json === undefined ? undefined : JSON.stringify(json)
     // The server would close the connection on it, and its reason be lost on the way.

@@ -2,10 +2,12 @@ import type { Readable } from 'node:stream'
 import type { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { checkFilePath } from '../wire/file-path.ts'
+import { type FileEntry, listResponse, statResponse, type TarBounds, type TarResult, tarResponse } from '../wire/files.ts'
 import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseLookup, leaseResponse } from '../wire/lease.ts'
 import { paths } from '../wire/protocol.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
 import { Connection } from './request.ts'
+import { unframed } from './unframed.ts'
 
 /** How long a short request may wait for its answer: taking or ending a lease kills a jail at worst. */
 const answerTimeoutMs = 30_000
@@ -94,10 +96,74 @@ export class SandboxClient {
     return (await this.connection.send({ method: 'GET', path: paths.file(leaseId, path), signal })).body
   }
 
-  /** Writes a file of `bytes` bytes in the slot; an existing one is replaced as a whole or not at all. */
-  async writeFile(leaseId: string, path: string, body: Buffer | Readable, bytes: number, signal?: AbortSignal): Promise<void> {
+  /**
+   * Writes a file in the slot; an existing one is replaced as a whole or not at all. `bytes` is its length, where that is known; `mode` its
+   * permission bits.
+   */
+  async writeFile(
+    leaseId: string,
+    path: string,
+    body: Buffer | Readable,
+    options: { bytes?: number | undefined; mode?: number | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
     checkFilePath(path)
-    await this.connection.empty({ method: 'PUT', path: paths.file(leaseId, path), content: { body, bytes }, signal })
+    const { bytes, mode, signal } = options
+    await this.connection.empty({ method: 'PUT', path: paths.file(leaseId, path, { mode }), content: { body, bytes }, signal })
+  }
+
+  /** What is in a folder. */
+  async listFiles(
+    leaseId: string,
+    path: string,
+    options: { recursive?: boolean | undefined; maxEntries?: number | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<FileEntry[]> {
+    checkFilePath(path)
+    const { recursive, maxEntries, signal } = options
+    const query = { recursive: recursive || undefined, maxEntries }
+    return (await this.connection.json(listResponse, { method: 'GET', path: paths.fileList(leaseId, path, query), signal })).entries
+  }
+
+  /** What a path is; a link is not followed. */
+  async statFile(leaseId: string, path: string, signal?: AbortSignal): Promise<FileEntry> {
+    checkFilePath(path)
+    return (await this.connection.json(statResponse, { method: 'GET', path: paths.fileStat(leaseId, path), signal })).entry
+  }
+
+  async removeFile(
+    leaseId: string,
+    path: string,
+    options: { recursive?: boolean | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    checkFilePath(path)
+    const query = { recursive: options.recursive || undefined }
+    await this.connection.empty({ method: 'DELETE', path: paths.file(leaseId, path, query), signal: options.signal })
+  }
+
+  /** Makes a folder and those above it. */
+  async makeFolder(leaseId: string, path: string, signal?: AbortSignal): Promise<void> {
+    checkFilePath(path)
+    await this.connection.empty({ method: 'POST', path: paths.folder(leaseId, path), signal })
+  }
+
+  /** Unpacks a tar in a folder of the slot: all of it or nothing. */
+  async uploadTar(
+    leaseId: string,
+    path: string,
+    body: Buffer | Readable,
+    options: Partial<TarBounds> & { signal?: AbortSignal | undefined } = {},
+  ): Promise<TarResult> {
+    checkFilePath(path)
+    const { maxBytes, maxEntries, signal } = options
+    const bytes = Buffer.isBuffer(body) ? body.length : undefined
+    const route = paths.tar(leaseId, path, { maxBytes, maxEntries })
+    return this.connection.json(tarResponse, { method: 'PUT', path: route, content: { body, bytes }, signal })
+  }
+
+  /** Streams a tar of a folder or a file out of the slot. What went wrong in the middle is the error of the stream. */
+  async downloadTar(leaseId: string, path: string, signal?: AbortSignal): Promise<Readable> {
+    checkFilePath(path)
+    const { body } = await this.connection.send({ method: 'GET', path: paths.tar(leaseId, path), signal })
+    return unframed(body, (error) => this.connection.failure(error, signal))
   }
 
   async close(): Promise<void> {

@@ -53,6 +53,6 @@ export class SlotFiles {
   async write(path: string, content: string | Uint8Array, options: { signal?: AbortSignal } = {}): Promise<void> {
     const bytes =
       typeof content === 'string' ? Buffer.from(content, 'utf8') : Buffer.from(content.buffer, content.byteOffset, content.byteLength)
-    await this.#client.writeFile(this.#leaseId, path, bytes, bytes.length, options.signal)
+    await this.#client.writeFile(this.#leaseId, path, bytes, { bytes: bytes.length, signal: options.signal })
   }
 }

@@ -29,8 +29,21 @@ export const paths = {
   renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
   confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,
   execution: (leaseId: string, executionId: string) => `/v1/leases/${leaseId}/executions/${executionId}`,
-  file: (leaseId: string, path: string) => `/v1/leases/${leaseId}/files?path=${encodeURIComponent(path)}`,
+  file: (leaseId: string, path: string, options: FileOptions = {}) => `/v1/leases/${leaseId}/files?${fileOptions(path, options)}`,
+  fileList: (leaseId: string, path: string, options: FileOptions) => `/v1/leases/${leaseId}/files/list?${fileOptions(path, options)}`,
+  fileStat: (leaseId: string, path: string) => `/v1/leases/${leaseId}/files/stat?${fileOptions(path)}`,
+  folder: (leaseId: string, path: string) => `/v1/leases/${leaseId}/files/folder?${fileOptions(path)}`,
+  tar: (leaseId: string, path: string, options: FileOptions = {}) => `/v1/leases/${leaseId}/files/tar?${fileOptions(path, options)}`,
 } as const
 
 /** The largest JSON body that the sandbox server reads: a command, its environment and room to spare. */
 export const maxJsonBytes = 1024 * 1024
+
+/** What a route for files takes beside its path; `files.ts` has the schemas. */
+type FileOptions = Record<string, number | true | undefined>
+
+function fileOptions(path: string, options: FileOptions = {}): string {
+  const query = [`path=${encodeURIComponent(path)}`]
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) query.push(`${name}=${value}`)
+  return query.join('&')
+}

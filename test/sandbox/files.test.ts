@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { readFile } from '../../lib/sandbox/files.ts'
+import { JailFiles } from '../../lib/sandbox/files/jail-files.ts'
 import type { Jail } from '../../lib/sandbox/jail/jail.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
@@ -54,9 +54,9 @@ t.test('a reader that goes away before the first byte is not waited for', async 
   t.teardown(() => rm(folder, { recursive: true }))
   const fifo = join(folder, 'fifo')
   await promisify(execFile)('mkfifo', [fifo])
-  const jail = { enter: () => ({ file: 'cat', args: [fifo] }) } as unknown as Jail
+  const jail = { enter: () => ({ file: 'cat', args: [fifo] }), processes: async () => [] } as unknown as Jail
   const gone = new AbortController()
-  const reading = readFile(jail, 'silent', gone.signal)
+  const reading = new JailFiles().read(jail, 'silent', gone.signal)
   // Opens once the program has it open too.
   const writer = await open(fifo, 'w')
   t.teardown(() => writer.close())

@@ -1,0 +1,46 @@
+import type { Jail } from '../jail/jail.ts'
+import type { PatienceLimits } from './patience.ts'
+import { slotPath } from './slot-path.ts'
+import { withProgram } from './slot-program.ts'
+
+/**
+ * `rm` walks by descriptor and follows no link, whatever is swapped under it. The folders that a slot consists of are mounted there: they
+ * would be emptied and then stay.
+ */
+const removeScript = `
+path=$1
+if [ ! -e "$path" ] && [ ! -L "$path" ]; then echo "no such file" >&2; exit 44; fi
+recursive=$2
+shift 2
+if [ -d "$path" ] && [ ! -L "$path" ]; then
+  for kept in / "$@"; do
+    if [ "$path" -ef "$kept" ]; then echo "it is a folder that the slot consists of" >&2; exit 45; fi
+  done
+  if [ -z "$recursive" ]; then rmdir -- "$path" || exit 45; exit 0; fi
+fi
+rm -rf -- "$path" || exit 45`
+
+const folderScript = `
+umask 022
+mkdir -p -- "$1" || exit 45`
+
+interface Options {
+  signal: AbortSignal
+  patience: PatienceLimits
+}
+
+/**
+ * Removes a file, a link itself, an empty folder, or with `recursive` a folder with all that is in it.
+ *
+ * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason; `CANCELLED`.
+ */
+export function removeFile(jail: Jail, path: string, { recursive, ...options }: Options & { recursive: boolean }): Promise<void> {
+  const { workspace, home, tmp } = jail.view
+  const args = [slotPath(path), recursive ? 'recursive' : '', workspace, home, tmp]
+  return withProgram({ jail, script: removeScript, args, path, ...options }, async (program) => void program.stdin.end())
+}
+
+/** Makes a folder, and those above it where they are missing; one that is there is no error. @throws {SlotpoolError} `FILE_FAILED`, `CANCELLED`. */
+export function makeFolder(jail: Jail, path: string, options: Options): Promise<void> {
+  return withProgram({ jail, script: folderScript, args: [slotPath(path)], path, ...options }, async (program) => void program.stdin.end())
+}

@@ -1,0 +1,33 @@
+import type { Readable } from 'node:stream'
+import type { Jail } from '../jail/jail.ts'
+import type { PatienceLimits } from './patience.ts'
+import { begun, outputOf } from './program-output.ts'
+import { slotPath } from './slot-path.ts'
+import { SlotProgram } from './slot-program.ts'
+
+/** What was opened is looked at once more: another may have put a pipe in its place. `test` asks the descriptor itself. */
+const script = `
+if [ ! -e "$1" ]; then echo "no such file" >&2; exit 44; fi
+if [ ! -f "$1" ]; then echo "not a regular file" >&2; exit 45; fi
+exec 4< "$1" || exit 45
+if [ ! -f /dev/fd/4 ]; then echo "not a regular file" >&2; exit 45; fi
+exec cat <&4 4<&-`
+
+/**
+ * Streams a file out of a slot. Resolves once its first bytes are there. The stream ends only when the whole file was read; whatever cuts
+ * it short, such as the end of the lease, destroys it with an error.
+ *
+ * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read; `CANCELLED`.
+ */
+export async function readFile(jail: Jail, path: string, options: { signal: AbortSignal; patience: PatienceLimits }): Promise<Readable> {
+  const program = new SlotProgram({ jail, script, args: [slotPath(path)], path, output: true, ...options })
+  program.stdin.end()
+  const content = outputOf(program)
+  try {
+    await begun(program)
+    return content
+  } catch (error) {
+    content.destroy()
+    throw error
+  }
+}

@@ -1,0 +1,27 @@
+import type { FastifyReply } from 'fastify'
+import type { z } from 'zod'
+import { SlotpoolError } from '../errors.ts'
+import type { HeldLease } from './held-lease.ts'
+
+/** Nothing runs under a provisional lease: the task may yet get its slot in another container. */
+export function settled(lease: HeldLease): HeldLease {
+  if (!lease.provisional) return lease
+  throw new SlotpoolError('LEASE_CONTENDED', `lease ${lease.leaseId} is provisional; confirm it before it is used`)
+}
+
+/** @throws {SlotpoolError} `REQUEST_INVALID` naming the field, what it got and what was expected. */
+export function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const result = schema.safeParse(value ?? {})
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  const path = issue?.path.join('.') ?? ''
+  throw new SlotpoolError('REQUEST_INVALID', `${path === '' ? 'request' : path}: ${issue?.message ?? 'invalid'}`, { details: { path } })
+}
+
+/** Aborted when the client goes away before it has its answer. */
+export function goneSignal(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  if (reply.raw.destroyed) gone.abort()
+  reply.raw.once('close', () => gone.abort())
+  return gone.signal
+}

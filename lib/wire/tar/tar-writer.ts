@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { type Pack, pack } from 'tar-stream'
+import type { TarEntry } from './tar-entries.ts'
+
+/** What becomes an entry of a tar: paths are relative, and folders stand before what is in them. */
+export type TarMember = Omit<TarEntry, 'type'> & { type: 'file' | 'folder' | 'link' | 'hardlink' }
+
+const types = { file: 'file', folder: 'directory', link: 'symlink', hardlink: 'link' } as const
+
+/** A tar of these members, made no faster than it is read and never held as a whole. What `members` throws, breaks it off. */
+export async function* writeTar(members: AsyncIterable<TarMember>): AsyncGenerator<Buffer> {
+  const packing = pack()
+  let failure: unknown
+  const work = addAll(packing, members).catch((error) => {
+    failure = error
+    packing.destroy(error as Error)
+  })
+  try {
+    for await (const chunk of packing) yield chunk as Buffer
+    await work
+  } catch (error) {
+    throw failure ?? error
+  } finally {
+    packing.destroy(null)
+  }
+}
+
+async function addAll(packing: Pack, members: AsyncIterable<TarMember>): Promise<void> {
+  for await (const one of members) {
+    const header = {
+      name: one.path,
+      type: types[one.type],
+      mode: one.mode,
+      mtime: one.modified,
+      ...(one.target === '' ? {} : { linkname: one.target }),
+    }
+    if (one.type !== 'file' || one.bytes === 0) {
+      await settled((done) => void packing.entry({ ...header, size: 0 }, done))
+      continue
+    }
+    await settled((done) => {
+      const sink = packing.entry({ ...header, size: one.bytes }, done)
+      pour(one.content, sink, packing).catch((error) => sink.destroy(error as Error))
+    })
+  }
+  packing.finalize()
+}
+
+async function pour(content: AsyncIterable<Buffer>, sink: ReturnType<Pack['entry']>, packing: Pack): Promise<void> {
+  for await (const chunk of content) {
+    if (packing.destroyed) return
+    if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close'), once(packing, 'close')])
+  }
+  sink.end(null)
+}
+
+function settled(start: (done: (error?: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => start((error) => (error ? reject(error) : resolve())))
+}
