@@ -4,6 +4,9 @@ import { inspect } from 'node:util'
 import { closest } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { SlotpoolError } from './errors.ts'
+import { checkMounts, type Mount, mountList, type PoolMount, parseMounts } from './mount.ts'
+import { networkAllowList } from './network-allow.ts'
+import { mebibyte, type SlotLimitOptions, slotLimit, slotLimitNames } from './slot-limits.ts'
 
 export const backendNames = ['local', 'docker', 'nomad'] as const
 export const isolationNames = ['auto', 'jail', 'uid', 'none'] as const
@@ -63,6 +66,20 @@ export interface SlotPoolOptions {
   lifetimeMs?: number
   /** `TERMINAL_CWD`, default the slot's workspace. */
   cwd?: string
+  /** `TERMINAL_LIMIT_…`: what each slot may use. Default: what the sandbox server chooses. */
+  limits?: SlotLimitOptions
+  /**
+   * `TERMINAL_NETWORK_ALLOW` (between commas), default none: IPv4 addresses and ranges, each perhaps with a port, that network `outbound`
+   * reaches although they are private.
+   */
+  networkAllow?: readonly string[]
+  /** `TERMINAL_MOUNTS` (`HOST:TARGET[:ro|rw][:DESCRIPTION]`, between semicolons or newlines), default none: what slots see of the host. */
+  mounts?: readonly Mount[]
+  /**
+   * `TERMINAL_MOUNT_ALLOW` (between colons): folders of the host in which everything that is mounted must lie, links followed. Default:
+   * anything but `/`, what is in `/proc`, `/sys`, `/dev`, `/run` and slotpool's own state.
+   */
+  mountAllow?: readonly string[]
   /** Who the leases belong to; a task leased by another owner is refused. Default: the name of the OS user. */
   owner?: string
   nomad?: {
@@ -113,6 +130,11 @@ export interface Config {
   timeoutMs: number
   lifetimeMs: number
   cwd?: string
+  /** Only those that were given. */
+  limits: Readonly<SlotLimitOptions>
+  networkAllow: readonly string[]
+  mounts: readonly PoolMount[]
+  mountAllow?: readonly string[]
   owner: string
   nomad: NomadConnection & { driver: NomadDriver; autostart: boolean; fallback: NomadFallback }
   /** The settings somebody gave, as opposed to defaults: only these can conflict with a pool that already runs. */
@@ -130,6 +152,11 @@ interface Setting {
 
 const wholeNumber = (text: string): unknown => (/^[0-9]{1,15}$/.test(text) ? Number(text) : text)
 const secondsToMs = (text: string): unknown => (/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(text) ? Math.round(Number(text) * 1000) : text)
+const megabytes = (text: string): unknown => (/^[0-9]{1,9}$/.test(text) ? Number(text) * mebibyte : text)
+const list =
+  (separator: string) =>
+  (text: string): unknown =>
+    text.split(separator).map((one) => one.trim())
 const flag = (text: string): unknown => (text === '1' ? true : text === '0' ? false : text)
 
 const duration = z
@@ -138,6 +165,17 @@ const duration = z
   .max(maxSeconds * 1000, `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)`)
 
 const oneOf = <const T extends readonly [string, ...string[]]>(names: T) => z.enum(names, { error: `expected one of ${names.join(', ')}` })
+
+const folderList = z.array(absolutePath, { error: 'expected absolute paths of folders' })
+
+const limitVariables: Record<keyof SlotLimitOptions, string> = {
+  memoryBytes: 'TERMINAL_LIMIT_MEMORY_MB',
+  processes: 'TERMINAL_LIMIT_PROCESSES',
+  cpuWeight: 'TERMINAL_LIMIT_CPU_WEIGHT',
+  openFiles: 'TERMINAL_LIMIT_OPEN_FILES',
+  diskBytes: 'TERMINAL_LIMIT_DISK_MB',
+  outputBytes: 'TERMINAL_LIMIT_OUTPUT_MB',
+}
 
 const settings: readonly Setting[] = [
   { option: 'env', variable: 'TERMINAL_ENV', schema: oneOf([...backendNames, 'sandbox']) },
@@ -151,6 +189,15 @@ const settings: readonly Setting[] = [
   { option: 'timeoutMs', variable: 'TERMINAL_TIMEOUT', schema: duration, parse: secondsToMs },
   { option: 'lifetimeMs', variable: 'TERMINAL_LIFETIME_SECONDS', schema: duration, parse: secondsToMs },
   { option: 'cwd', variable: 'TERMINAL_CWD', schema: absolutePath },
+  ...slotLimitNames.map((name) => ({
+    option: `limits.${name}`,
+    variable: limitVariables[name],
+    schema: slotLimit(name),
+    parse: name.endsWith('Bytes') ? megabytes : wholeNumber,
+  })),
+  { option: 'networkAllow', variable: 'TERMINAL_NETWORK_ALLOW', schema: networkAllowList, parse: list(',') },
+  { option: 'mounts', variable: 'TERMINAL_MOUNTS', schema: mountList, parse: parseMounts },
+  { option: 'mountAllow', variable: 'TERMINAL_MOUNT_ALLOW', schema: folderList, parse: list(':') },
   { option: 'nomad.address', variable: 'TERMINAL_NOMAD_ADDRESS', schema: httpUrl },
   { option: 'nomad.driver', variable: 'TERMINAL_NOMAD_DRIVER', schema: oneOf(driverNames) },
   { option: 'nomad.autostart', variable: 'TERMINAL_NOMAD_AUTOSTART', schema: z.boolean({ error: 'expected 0 or 1' }), parse: flag },
@@ -180,7 +227,8 @@ const secretOptions = new Set(['nomad.token'])
  * Merges options, environment and defaults into the one configuration.
  *
  * @throws {SlotpoolError} `CONFIG_UNKNOWN_VARIABLE` for a `TERMINAL_*` name nobody knows, with the nearest known one;
- *   `CONFIG_INVALID` for a bad value, naming the variable or option, what it got and what it takes.
+ *   `CONFIG_INVALID` for a bad value, naming the variable or option, what it got and what it takes; `MOUNT_INVALID` for a mount that could
+ *   be none anywhere.
  */
 export function loadConfig(options: SlotPoolOptions = {}, env: NodeJS.ProcessEnv = process.env): Config {
   refuseUnknownVariables(env)
@@ -223,6 +271,12 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
     timeoutMs: get('timeoutMs', 60_000),
     lifetimeMs: get('lifetimeMs', 300_000),
     ...optional('cwd', 'cwd'),
+    limits: Object.freeze(
+      Object.fromEntries(slotLimitNames.flatMap((name) => (given.has(`limits.${name}`) ? [[name, given.get(`limits.${name}`)]] : []))),
+    ),
+    networkAllow: get<readonly string[]>('networkAllow', []),
+    mounts: Object.freeze(checkMounts(get<readonly Mount[]>('mounts', []))),
+    ...(given.has('mountAllow') ? { mountAllow: get<readonly string[]>('mountAllow', []) } : {}),
     owner: get('owner', userName()),
     nomad: Object.freeze({
       address,
@@ -280,11 +334,14 @@ function knownOptions(): string[] {
   return [...new Set([...settings, ...nomadVariables, ...optionOnly].map((one) => one.option))]
 }
 
+/** Options that hold options. */
+const groups = new Set(['nomad', 'limits'])
+
 /** `{ pool, nomad: { address } }` as `[['pool', …], ['nomad.address', …]]`; an option that is undefined is not given. */
 function* flatten(options: object, prefix = ''): Generator<[string, unknown]> {
   for (const [key, value] of Object.entries(options)) {
     if (value === undefined) continue
-    if (prefix === '' && key === 'nomad' && value !== null && typeof value === 'object') yield* flatten(value, 'nomad.')
+    if (prefix === '' && groups.has(key) && value !== null && typeof value === 'object') yield* flatten(value, `${key}.`)
     else yield [`${prefix}${key}`, value]
   }
 }

@@ -19,6 +19,7 @@ job "slotpool-default" {
     slotpool_slots     = "10"
     slotpool_isolation = "auto"
     slotpool_network   = "outbound"
+    slotpool_terms     = "{\"limits\":{},\"networkAllow\":[],\"mounts\":[]}"
   }
 
   # No deployments: while one runs Nomad refuses to scale, and there is nothing to roll out.
@@ -68,6 +69,10 @@ job "slotpool-default" {
           "--slots", "10",
           "--isolation", "auto",
           "--network", "outbound",
+          "--limits", "{}",
+          "--network-allow", "[]",
+          "--mounts", "[]",
+          "--system", "image",
         ]
 
         # The reservation below is what a node must have free; this is what the container may grow to.

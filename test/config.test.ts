@@ -15,6 +15,9 @@ t.test('defaults', async (t) => {
     network: 'outbound',
     timeoutMs: 60_000,
     lifetimeMs: 300_000,
+    limits: {},
+    networkAllow: [],
+    mounts: [],
     owner: userInfo().username,
     nomad: { address: 'http://localhost:4646', driver: 'docker', autostart: false, fallback: 'docker' },
   })
@@ -34,6 +37,20 @@ const variables: readonly [string, string, string, unknown, string[]][] = [
   ['TERMINAL_TIMEOUT', 'timeoutMs', '0.5', 500, ['', '0', '-1', '60s', '1e3', '2147484', '.5', 'Infinity']],
   ['TERMINAL_LIFETIME_SECONDS', 'lifetimeMs', '2147483', 2_147_483_000, ['', '0', '5m', '2147483.001']],
   ['TERMINAL_CWD', 'cwd', '/work', '/work', ['', 'work', './work']],
+  ['TERMINAL_LIMIT_MEMORY_MB', 'limits.memoryBytes', '16', 16 * 2 ** 20, ['', '0', '15', '16.5', '-16', '16M', '1073741825']],
+  ['TERMINAL_LIMIT_PROCESSES', 'limits.processes', '16', 16, ['', '0', '15', '16.5', '4194305']],
+  ['TERMINAL_LIMIT_CPU_WEIGHT', 'limits.cpuWeight', '1', 1, ['', '0', '10001', '0.5']],
+  ['TERMINAL_LIMIT_OPEN_FILES', 'limits.openFiles', '64', 64, ['', '63', '1048577', 'unlimited']],
+  ['TERMINAL_LIMIT_DISK_MB', 'limits.diskBytes', '4', 4 * 2 ** 20, ['', '3', '4G']],
+  ['TERMINAL_LIMIT_OUTPUT_MB', 'limits.outputBytes', '1', 2 ** 20, ['', '0', '1k']],
+  [
+    'TERMINAL_NETWORK_ALLOW',
+    'networkAllow',
+    '10.1.2.3, 10.0.0.0/8,192.168.0.1:5432,10.0.0.0/8:443',
+    ['10.1.2.3', '10.0.0.0/8', '192.168.0.1:5432', '10.0.0.0/8:443'],
+    ['', '10.1.2', '10.1.2.3/33', '10.1.2.3:0', '10.1.2.3:65536', '10.1.2.3,', '127.0.0.1', '0.0.0.0/0', '127.0.0.0/8', 'db.local', '::1'],
+  ],
+  ['TERMINAL_MOUNT_ALLOW', 'mountAllow', '/data:/srv/x', ['/data', '/srv/x'], ['', 'data', '/data:', '/data,srv:x']],
   ['TERMINAL_NOMAD_ADDRESS', 'nomad.address', 'https://nomad:4646/', 'https://nomad:4646', ['', 'nomad:4646', 'ftp://nomad']],
   ['TERMINAL_NOMAD_DRIVER', 'nomad.driver', 'singularity', 'singularity', ['', 'exec']],
   ['TERMINAL_NOMAD_AUTOSTART', 'nomad.autostart', '1', true, ['', 'true', 'yes', '2']],
@@ -51,7 +68,7 @@ function optionsWith(path: string, value: unknown): SlotPoolOptions {
 for (const [variable, option, text, value, bad] of variables) {
   t.test(variable, async (t) => {
     const config = loadConfig({}, { [variable]: text })
-    t.equal(valueAt(config, option), value)
+    t.same(valueAt(config, option), value)
     t.same([...config.given], [option])
     for (const one of bad) {
       t.throws(
@@ -67,6 +84,52 @@ for (const [variable, option, text, value, bad] of variables) {
     t.same(loadConfig(optionsWith(option, value), {}), config, 'the option means the same')
   })
 }
+
+t.test('TERMINAL_MOUNTS and the option mounts', async (t) => {
+  const mounts = [
+    { host: '/a', target: '/in/a', readOnly: true, description: null },
+    { host: '/b', target: '/in/b', readOnly: false, description: 'Where results go: all of them' },
+  ]
+  const config = loadConfig({}, { TERMINAL_MOUNTS: '/b/:/in/b:rw:Where results go: all of them;\n/a:/in//a' })
+  t.same(config.mounts, mounts, 'folders stand before what is in them')
+  t.same([...config.given], ['mounts'])
+  t.same(
+    loadConfig(
+      {
+        mounts: [
+          { host: '/b', target: '/in/b', readOnly: false, description: 'Where results go: all of them' },
+          { host: '/a', target: '/in/x/../a' },
+        ],
+      },
+      {},
+    ),
+    config,
+  )
+  for (const bad of [
+    '',
+    ';',
+    '/a',
+    'a:/a',
+    '/a:b',
+    ':/a',
+    '/a:',
+    '/a:/',
+    '/a:/.',
+    '/a:/proc',
+    '/a:/x/../sys/y',
+    '/a:/dev/shm',
+    '/a:/b;/c:/b/',
+  ]) {
+    t.throws(() => loadConfig({}, { TERMINAL_MOUNTS: bad }), { code: 'MOUNT_INVALID', message: /expected/ }, JSON.stringify(bad))
+  }
+  for (const bad of ['/a:/b', [{ host: '/a' }], [{ host: '/a', target: '/b', mode: 'ro' }], [{ host: '/a', target: '/b', readOnly: 1 }]]) {
+    t.throws(() => loadConfig({ mounts: bad } as unknown as SlotPoolOptions, {}), { code: 'CONFIG_INVALID' }, JSON.stringify(bad))
+  }
+  t.throws(() => loadConfig({ mounts: [{ host: '/a\0', target: '/b' }] }, {}), {
+    code: 'MOUNT_INVALID',
+    details: { host: '/a\0', target: '/b' },
+  })
+})
 
 t.test('an option wins over its variable, which must be good all the same', async (t) => {
   t.equal(loadConfig({ slots: 3 }, { TERMINAL_NOMAD_SLOTS: '5' }).slots, 3)
@@ -86,6 +149,11 @@ t.test('bad options are refused, never coerced', async (t) => {
     { nomad: { autostart: 1 } },
     { nomad: null },
     { nomad: { adress: 'http://a' } },
+    { limits: { memory: 5 } },
+    { limits: { outputBytes: 1023 } },
+    { limits: 5 },
+    { networkAllow: '10.1.2.3' },
+    { mountAllow: '/a' },
     { slot: 3 },
     { min: 3, max: 2 },
   ]

@@ -1,4 +1,5 @@
-import type { BackendName, NomadDriver } from '../config.ts'
+import type { BackendName, Config, NomadDriver } from '../config.ts'
+import type { PoolTerms } from '../pool-terms.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 
 /** What serves slots: a Nomad allocation, a Docker container or a local process. */
@@ -17,7 +18,7 @@ export interface Container {
 }
 
 /** What the running containers of a pool were made with, as far as the backend can tell. */
-export interface PoolShape {
+export interface PoolShape extends PoolTerms {
   image: string | null
   slots: number
   isolation: string
@@ -38,6 +39,13 @@ export interface Backend {
 
   /** All containers of the pool in order of their index, dead ones included. Makes none. */
   list(signal?: AbortSignal): Promise<Container[]>
+
+  /**
+   * Refuses what containers of this backend cannot be given, before anything is made. Missing where they can be given whatever there is.
+   *
+   * @throws {SlotpoolError} `MOUNT_INVALID`.
+   */
+  check?(config: Config): Promise<void>
 
   /** What the pool's containers were made with; null when there are none. */
   shape(signal?: AbortSignal): Promise<PoolShape | null>

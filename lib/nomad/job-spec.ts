@@ -1,8 +1,10 @@
 import type { IsolationChoice, NetworkChoice } from '../config.ts'
 import { jailCapabilities, serverEntrypoint } from '../image-layout.ts'
+import { containerMounts, termsArguments } from '../pool-arguments.ts'
+import { type PoolTerms, readTerms, writeTerms } from '../pool-terms.ts'
 
 /** What a pool's job is made from. */
-export interface PoolJob {
+export interface PoolJob extends PoolTerms {
   pool: string
   image: string
   slots: number
@@ -104,6 +106,7 @@ function task(job: PoolJob): Record<string, unknown> {
       // Written out, so that an image made from ours with another entry point still serves slots.
       entrypoint: [...serverEntrypoint],
       args: serverArguments(job),
+      ...mountBlocks(job),
       memory_hard_limit: memoryMb + ceilingPerSlotMb * job.slots,
       pids_limit: pidsLimit(job.slots),
       ...jailPrivileges(job.isolation),
@@ -128,7 +131,24 @@ function serverArguments(job: PoolJob): string[] {
     isolation: job.isolation,
     network: job.network,
   }
-  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
+  return [
+    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
+    ...termsArguments(job, containerMounts(job), 'image'),
+  ]
+}
+
+/** What slots see of the node, from where the sandbox server hands it on. The docker driver takes it where its `volumes` are enabled. */
+function mountBlocks(job: PoolJob): Record<string, unknown> {
+  if (job.mounts.length === 0) return {}
+  return {
+    mount: containerMounts(job).map(({ source, readOnly }, at) => ({
+      type: 'bind',
+      source: job.mounts[at]?.host,
+      target: source,
+      readonly: readOnly,
+      bind_options: [{ propagation: 'rprivate' }],
+    })),
+  }
 }
 
 /** Room for builds in every slot, and an end for what forks without one; Linux hands out 32,768 pids unless told otherwise. */
@@ -165,17 +185,20 @@ function jobMeta(job: PoolJob): Record<string, string> {
     slotpool_slots: String(job.slots),
     slotpool_isolation: job.isolation,
     slotpool_network: job.network,
+    slotpool_terms: writeTerms(job),
   }
 }
 
 /** The shape that {@link poolJobSpec} wrote; null when it is not one of its jobs. */
 export function readJobMeta(
   meta: Record<string, string> | null,
-): { image: string; slots: number; isolation: string; network: string } | null {
+): ({ image: string; slots: number; isolation: string; network: string } & PoolTerms) | null {
   const image = meta?.slotpool_image
   const slots = Number(meta?.slotpool_slots)
   const isolation = meta?.slotpool_isolation
   const network = meta?.slotpool_network
-  if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined) return null
-  return { image, slots, isolation, network }
+  const terms = readTerms(meta?.slotpool_terms)
+  if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined || !terms)
+    return null
+  return { image, slots, isolation, network, ...terms }
 }

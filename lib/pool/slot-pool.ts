@@ -1,4 +1,4 @@
-import type { Backend, PoolShape } from '../backend/backend.ts'
+import type { Backend } from '../backend/backend.ts'
 import { type Notice, openBackend } from '../backend/open-backend.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
@@ -7,6 +7,7 @@ import { Containers } from './containers.ts'
 import { Growth } from './growth.ts'
 import { leaseTask } from './lease-task.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
+import { shapeDifference } from './shape-difference.ts'
 import { Slot } from './slot.ts'
 import { TaskHolders } from './task-holders.ts'
 import { findLease, type PlacedLease } from './task-survey.ts'
@@ -60,8 +61,8 @@ export class SlotPool implements AsyncDisposable {
   /**
    * Opens the pool and makes it have its `min` containers. Where one serves already, the others start behind the return: see {@link fill}.
    *
-   * @throws {SlotpoolError} `CONFIG_*` for bad options or variables; `POOL_CONFIG_MISMATCH` when the pool runs with something else than
-   *   was asked for; the backend's own errors.
+   * @throws {SlotpoolError} `CONFIG_*` for bad options or variables; `MOUNT_INVALID`; `POOL_CONFIG_MISMATCH` when the pool runs with
+   *   something else than was asked for; the backend's own errors.
    */
   static async open(options: OpenOptions = {}): Promise<SlotPool> {
     const pool = await SlotPool.attach(options)
@@ -305,16 +306,16 @@ export class SlotPool implements AsyncDisposable {
 
   /** Only what somebody asked for can differ: a caller that names nothing takes the pool as it is. */
   async #checkShape(signal: AbortSignal | undefined): Promise<void> {
+    await this.#backend.check?.(this.config)
     const shape = await this.#backend.shape(signal)
-    if (!shape) return
-    for (const key of ['image', 'slots', 'isolation', 'network'] as const satisfies (keyof PoolShape)[]) {
-      if (shape[key] === null || !this.config.given.has(key) || this.config[key] === shape[key]) continue
-      throw new SlotpoolError(
-        'POOL_CONFIG_MISMATCH',
-        `pool ${this.config.pool} runs with ${key} ${shape[key]}, got ${this.config[key]}; run \`slotpool down\` first, or use another TERMINAL_POOL`,
-        { details: { option: key, running: shape[key], got: this.config[key] } },
-      )
-    }
+    const difference = shape && shapeDifference(this.config, shape)
+    if (!difference) return
+    const { option, running, got } = difference
+    throw new SlotpoolError(
+      'POOL_CONFIG_MISMATCH',
+      `pool ${this.config.pool} runs with ${option} ${running}, got ${got}; run \`slotpool down\` first, or use another TERMINAL_POOL`,
+      { details: { option, running, got } },
+    )
   }
 
   #checkOpen(): void {

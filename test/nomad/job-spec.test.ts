@@ -1,7 +1,18 @@
 import t from 'tap'
 import { type PoolJob, poolJobId, poolJobSpec, poolVariablePath, readJobMeta } from '../../lib/nomad/job-spec.ts'
 
-const job: PoolJob = { pool: 'p', image: 'i:1', slots: 4, isolation: 'auto', network: 'none', version: '1.2.3', count: 3 }
+const job: PoolJob = {
+  pool: 'p',
+  image: 'i:1',
+  slots: 4,
+  isolation: 'auto',
+  network: 'none',
+  version: '1.2.3',
+  count: 3,
+  limits: {},
+  networkAllow: [],
+  mounts: [],
+}
 
 interface Spec {
   Meta: Record<string, string>
@@ -24,7 +35,15 @@ t.test('names', async (t) => {
 })
 
 t.test('the shape can be read from the job', async (t) => {
-  t.strictSame(readJobMeta(specOf().Meta), { image: 'i:1', slots: 4, isolation: 'auto', network: 'none' })
+  t.strictSame(readJobMeta(specOf().Meta), {
+    image: 'i:1',
+    slots: 4,
+    isolation: 'auto',
+    network: 'none',
+    limits: {},
+    networkAllow: [],
+    mounts: [],
+  })
   t.equal(readJobMeta(null), null)
   t.equal(readJobMeta({ ...specOf().Meta, slotpool_slots: 'many' }), null)
 })
@@ -54,6 +73,30 @@ t.test('what the server is told', async (t) => {
   const { args } = configOf()
   const options = Object.fromEntries(args.flatMap((arg, i) => (i % 2 === 0 ? [[arg, args[i + 1]]] : [])))
   t.match(options, { '--pool': 'p', '--slots': '4', '--isolation': 'auto', '--network': 'none', '--listen': /^tcp:0\.0\.0\.0:\d+$/ })
+})
+
+t.test('terms, and what slots see of the node', async (t) => {
+  const terms = {
+    limits: { processes: 100 },
+    networkAllow: ['10.0.0.1'],
+    mounts: [{ host: '/data', target: '/in', readOnly: true, description: 'of $HOME' }],
+  }
+  t.match(readJobMeta(specOf(terms).Meta), terms)
+  t.equal(readJobMeta({ ...specOf().Meta, slotpool_terms: '[' }), null)
+  const { slotpool_terms, ...without } = specOf().Meta
+  t.ok(slotpool_terms)
+  t.match(readJobMeta(without), { limits: {}, networkAllow: [], mounts: [] }, 'a job without them was made without any')
+  const { args, mount } = configOf(terms)
+  t.same(mount, [
+    { type: 'bind', source: '/data', target: '/run/slotpool/mounts/0', readonly: true, bind_options: [{ propagation: 'rprivate' }] },
+  ])
+  t.notOk('mount' in configOf())
+  const given = (name: string) => args[args.indexOf(name) + 1] as string
+  t.same(JSON.parse(given('--mounts')), [{ source: '/run/slotpool/mounts/0', target: '/in', readOnly: true, description: 'of $HOME' }])
+  t.notMatch(given('--mounts'), '$', 'which Nomad would read as the start of a variable')
+  t.same(JSON.parse(given('--limits')), { processes: 100 })
+  t.same(JSON.parse(given('--network-allow')), ['10.0.0.1'])
+  t.equal(given('--system'), 'image')
 })
 
 t.test('the ceiling of memory grows with the slots, the reservation does not', async (t) => {

@@ -13,8 +13,29 @@ const good = {
 const argv = (values: Record<string, string>) => Object.entries(values).flatMap(([name, value]) => [`--${name}`, value])
 
 t.test('all that it takes', async (t) => {
-  t.same(parseArguments(argv(good)), { ...good, slots: 3, 'uid-base': 20_000 })
+  t.same(parseArguments(argv(good)), {
+    ...good,
+    slots: 3,
+    limits: {},
+    mounts: [],
+    'network-allow': [],
+    system: 'host',
+    'uid-base': 1_000_000,
+  })
   t.match(parseArguments(argv({ ...good, 'idle-exit-ms': '5', 'uid-base': '7' })), { 'idle-exit-ms': 5, 'uid-base': 7 })
+  const mounts = [{ source: '/a b', target: '/c', readOnly: true, description: 'of "x"' }]
+  t.match(
+    parseArguments(
+      argv({
+        ...good,
+        limits: '{"memoryBytes":16777216}',
+        mounts: JSON.stringify(mounts),
+        'network-allow': '["10.0.0.0/8:443"]',
+        system: 'image',
+      }),
+    ),
+    { limits: { memoryBytes: 16_777_216 }, mounts, 'network-allow': ['10.0.0.0/8:443'], system: 'image' },
+  )
   t.same(listenAddress('unix:/a:b.sock'), { path: '/a:b.sock' })
   t.same(listenAddress('tcp:127.0.0.1:80'), { host: '127.0.0.1', port: 80 })
 })
@@ -31,6 +52,16 @@ t.test('what it does not take', async (t) => {
     ['isolation', 'weak'],
     ['network', ''],
     ['idle-exit-ms', '0'],
+    ['limits', ''],
+    ['limits', '[]'],
+    ['limits', '{"memoryBytes":1}'],
+    ['limits', '{"memory":16777216}'],
+    ['mounts', '{}'],
+    ['mounts', '[{"source":"a","target":"/b","readOnly":true,"description":null}]'],
+    ['mounts', '[{"source":"/a","target":"/b","readOnly":true}]'],
+    ['network-allow', '["127.0.0.1"]'],
+    ['network-allow', '10.0.0.1'],
+    ['system', 'vm'],
   ] as const) {
     t.throws(() => parseArguments(argv({ ...good, [name]: value })), { code: 'USAGE', message: new RegExp(`^--${name}: got`) })
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Config } from '../../config.ts'
+import { readTerms, writeTerms } from '../../pool-terms.ts'
 import type { PoolShape } from '../backend.ts'
 
 /** What a container carries so that any process finds it again. None of it is a secret. */
@@ -18,6 +19,7 @@ const labels = z.object({
     .transform(Number),
   'slotpool.isolation': z.string(),
   'slotpool.network': z.string(),
+  'slotpool.terms': z.string().optional(),
 })
 
 export function labelsFor(config: Config, index: number): Record<string, string> {
@@ -28,18 +30,21 @@ export function labelsFor(config: Config, index: number): Record<string, string>
     'slotpool.slots': String(config.slots),
     'slotpool.isolation': config.isolation,
     'slotpool.network': config.network,
+    'slotpool.terms': writeTerms(config),
   }
 }
 
 /** Undefined for a container that has the label of a pool but was not made by this package. */
 export function readLabels(got: Record<string, string>): { index: number; shape: PoolShape } | undefined {
   const { data } = labels.safeParse(got)
-  if (data === undefined) return undefined
+  const terms = readTerms(data?.['slotpool.terms'])
+  if (data === undefined || terms === undefined) return undefined
   const shape = {
     image: data['slotpool.image'],
     slots: data['slotpool.slots'],
     isolation: data['slotpool.isolation'],
     network: data['slotpool.network'],
+    ...terms,
   }
   return { index: data['slotpool.index'], shape }
 }

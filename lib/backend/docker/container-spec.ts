@@ -1,6 +1,8 @@
-import type { ContainerCreateOptions, HostConfig } from 'dockerode'
+import type { ContainerCreateOptions, HostConfig, MountSettings } from 'dockerode'
 import type { Config } from '../../config.ts'
 import { jailCapabilities, serverEntrypoint } from '../../image-layout.ts'
+import { containerMounts, mountFolder, termsArguments } from '../../pool-arguments.ts'
+import type { HostMount } from '../host-mounts.ts'
 import { labelsFor } from './container-labels.ts'
 
 /** The port of the sandbox server inside the container. */
@@ -16,7 +18,7 @@ export function containerName(pool: string, index: number): string {
 }
 
 /** What the engine is asked for: one container that serves `config.slots` slots. The token is not in it. */
-export function containerSpec(config: Config, index: number): ContainerCreateOptions & { name: string } {
+export function containerSpec(config: Config, index: number, mounts: readonly HostMount[] = []): ContainerCreateOptions & { name: string } {
   const port = `${serverPort}/tcp`
   return {
     name: containerName(config.pool, index),
@@ -34,6 +36,8 @@ export function containerSpec(config: Config, index: number): ContainerCreateOpt
       AutoRemove: true,
       Init: false,
       PortBindings: { [port]: [{ HostIp: '127.0.0.1', HostPort: '' }] },
+      // From where the sandbox server hands them on to its slots.
+      Mounts: mounts.map(({ source, readOnly }, at) => bindMount(source, `${mountFolder}/${at}`, readOnly)),
       PidsLimit: pidsLimit(config.slots),
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
       ...privileges(config),
@@ -50,8 +54,14 @@ function serverArguments(config: Config): string[] {
     ...['--slots', String(config.slots)],
     ...['--isolation', config.isolation],
     ...['--network', config.network],
+    ...termsArguments(config, containerMounts(config), 'image'),
     ...['--idle-exit-ms', String(idleExitMs)],
   ]
+}
+
+/** A source that is gone by then is an error of the engine's; it would make a folder for one that is named as a bind in short. */
+function bindMount(source: string, target: string, readOnly: boolean): MountSettings {
+  return { Type: 'bind', Source: source, Target: target, ReadOnly: readOnly, BindOptions: { Propagation: 'rprivate' } }
 }
 
 /** Room for builds in every slot, and an end for what forks without one; Linux hands out 32,768 pids unless told otherwise. */

@@ -4,6 +4,7 @@ import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { resolveMounts } from '../host-mounts.ts'
 import { readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { containerName } from './container-spec.ts'
@@ -55,6 +56,10 @@ export class DockerBackend implements Backend {
     return Promise.all(found.map((one) => this.#describe(one, signal)))
   }
 
+  async check(config: Config): Promise<void> {
+    await resolveMounts(config, this.#env)
+  }
+
   async shape(signal?: AbortSignal): Promise<PoolShape | null> {
     const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
     return (found.find((one) => isLive(one)) ?? found[0])?.shape ?? null
@@ -63,13 +68,14 @@ export class DockerBackend implements Backend {
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
     const engine = this.#engine
     const { pool } = this.#config
+    const mounts = await resolveMounts(this.#config, this.#env)
     const token = await this.token()
     const context: GrowContext = {
       pool,
       list: () => listPoolContainers(engine, pool, signal),
       findHalfMade: (containers) => findHalfMade(engine, containers),
       describe: (one) => this.#describe(one, signal),
-      make: (index, either) => makeContainer(engine, this.#config, index, token, either),
+      make: (index, either) => makeContainer(engine, this.#config, index, token, mounts, either),
       remove: (id) => removeContainer(engine, id, signal),
       undo: (ids) => undoContainers(engine, pool, token, ids),
     }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Container as EngineContainer } from 'dockerode'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
+import type { HostMount } from '../host-mounts.ts'
 import { throwIfCancelled } from './backoff.ts'
 import { poolLabel } from './container-labels.ts'
 import { containerSpec, serverPort } from './container-spec.ts'
@@ -28,10 +29,11 @@ export async function makeContainer(
   config: Config,
   index: number,
   token: string,
+  mounts: readonly HostMount[],
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   throwIfCancelled(signal)
-  const spec = containerSpec(config, index)
+  const spec = containerSpec(config, index, mounts)
   // Not ended by the signal: an engine whose client hangs up still makes the container, and nobody would know its id.
   const container = await create(engine, spec)
   if (container === undefined) return undefined

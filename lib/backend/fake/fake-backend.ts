@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
+import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
+import { mountInvalid } from '../../mount.ts'
 import { SandboxServer } from '../../sandbox/server.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
 import type { Script } from './scripted-execution.ts'
@@ -63,9 +65,13 @@ export class FakeBackend implements Backend {
     })
   }
 
+  async check({ mounts: [mount] }: Config): Promise<void> {
+    if (mount) throw mountInvalid(mount, 'a scripted slot has no files but its own; expected no mounts')
+  }
+
   async shape(): Promise<PoolShape | null> {
     if (!this.#containers.some((one) => one.alive)) return null
-    return { image: null, slots: this.#slots, isolation: 'none', network: 'none' }
+    return { image: null, slots: this.#slots, isolation: 'none', network: 'none', limits: {}, networkAllow: [], mounts: [] }
   }
 
   grow(count: number, signal?: AbortSignal): Promise<Container[]> {

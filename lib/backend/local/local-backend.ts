@@ -6,6 +6,7 @@ import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir, stateDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { type HostMount, resolveMounts } from '../host-mounts.ts'
 import { readOrMakeToken, tokenPath } from '../token-file.ts'
 import { endServer } from './end-server.ts'
 import { withPoolLock } from './pool-lock.ts'
@@ -52,7 +53,12 @@ export class LocalBackend implements Backend {
     return (await this.#servers()).find((server) => server.alive)?.record?.shape ?? null
   }
 
+  async check(config: Config): Promise<void> {
+    await resolveMounts(config)
+  }
+
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    const mounts = await resolveMounts(this.#config)
     poolDir(this.#config.pool, 'local')
     return withPoolLock(this.#folder, signal, async () => {
       const found = await this.#servers()
@@ -60,7 +66,7 @@ export class LocalBackend implements Backend {
       const taken = new Set(found.filter((server) => server.alive).map((server) => server.index))
       const missing: number[] = []
       for (let index = 0; taken.size + missing.length < count; index++) if (!taken.has(index)) missing.push(index)
-      await this.#start(missing, signal)
+      await this.#start(missing, mounts, signal)
       const containers = await this.list()
       const unready = containers.find((container) => container.state !== 'ready')
       if (!unready) return containers
@@ -85,10 +91,12 @@ export class LocalBackend implements Backend {
   async close(): Promise<void> {}
 
   /** Starts servers side by side; when one fails, the others of this call are ended too. */
-  async #start(indexes: readonly number[], signal: AbortSignal | undefined): Promise<void> {
+  async #start(indexes: readonly number[], mounts: readonly HostMount[], signal: AbortSignal | undefined): Promise<void> {
     await this.token()
     const places = indexes.map((index) => serverPlaces(this.#folder, index))
-    const started = await Promise.allSettled(places.map((place) => startServer(this.#config, place, tokenPath(this.#folder), signal)))
+    const started = await Promise.allSettled(
+      places.map((place) => startServer(this.#config, place, tokenPath(this.#folder), mounts, signal)),
+    )
     const failure = started.find((one) => one.status === 'rejected')
     if (!failure) return
     await Promise.all(

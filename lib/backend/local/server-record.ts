@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { poolTerms } from '../../pool-terms.ts'
 import { processStat } from '../../sandbox/processes.ts'
 
 const schema = z.object({
@@ -13,7 +14,7 @@ const schema = z.object({
   stateDir: z.string(),
   /** It has said that it serves. */
   ready: z.boolean(),
-  shape: z.object({ image: z.null(), slots: z.int(), isolation: z.string(), network: z.string() }),
+  shape: poolTerms.extend({ image: z.null(), slots: z.int(), isolation: z.string(), network: z.string() }),
 })
 
 /** What is known of one local sandbox server: `server.json` in the folder of its index. */

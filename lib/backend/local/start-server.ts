@@ -8,8 +8,11 @@ import { text } from 'node:stream/consumers'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { sandboxServerBundle } from '../../package-root.ts'
+import { termsArguments } from '../../pool-arguments.ts'
+import { termsOf } from '../../pool-terms.ts'
 import { processStat } from '../../sandbox/processes.ts'
 import { toolPath } from '../../sandbox/tool-path.ts'
+import type { HostMount } from '../host-mounts.ts'
 import { endServer } from './end-server.ts'
 import type { ServerPlaces } from './server-places.ts'
 import { type ServerRecord, writeRecord } from './server-record.ts'
@@ -33,13 +36,14 @@ export async function startServer(
   config: Config,
   places: ServerPlaces,
   tokenFile: string,
+  mounts: readonly HostMount[],
   signal: AbortSignal | undefined,
 ): Promise<ServerRecord> {
   await mkdir(places.folder, { recursive: true, mode: 0o700 })
   await mkdir(places.stateDir, { recursive: true, mode: 0o711 })
   const logFile = join(places.folder, 'server.log')
   const log = await open(logFile, 'a', 0o600)
-  const program = [process.execPath, sandboxServerBundle(), ...serverArguments(config, places, tokenFile)]
+  const program = [process.execPath, sandboxServerBundle(), ...serverArguments(config, places, tokenFile, mounts)]
   const child = spawn('bash', ['--norc', '-c', closeOthers, 'slotpool', ...program], {
     detached: true,
     cwd: '/',
@@ -62,7 +66,7 @@ export async function startServer(
     socketPath: places.socketPath,
     stateDir: places.stateDir,
     ready: false,
-    shape: { image: null, slots: config.slots, isolation: config.isolation, network: config.network },
+    shape: { image: null, slots: config.slots, isolation: config.isolation, network: config.network, ...termsOf(config) },
   }
   try {
     // Before it is ready, so that it is found if this process dies now.
@@ -78,10 +82,11 @@ export async function startServer(
   }
 }
 
-function serverArguments(config: Config, places: ServerPlaces, tokenFile: string): string[] {
+function serverArguments(config: Config, places: ServerPlaces, tokenFile: string, mounts: readonly HostMount[]): string[] {
   return [
     ...['--listen', `unix:${places.socketPath}`, '--token-file', tokenFile, '--state-dir', places.stateDir, '--pool', config.pool],
     ...['--slots', String(config.slots), '--isolation', config.isolation, '--network', config.network],
+    ...termsArguments(config, mounts, 'host'),
     ...['--uid-base', String(places.uidBase), '--idle-exit-ms', String(idleExitMs)],
   ]
 }

@@ -7,7 +7,9 @@ import { NomadClient } from '../../nomad/client.ts'
 import { groupName, poolJobId, readJobMeta } from '../../nomad/job-spec.ts'
 import { jobCount, readJob } from '../../nomad/jobs.ts'
 import { packageRoot } from '../../package-root.ts'
+import { termsOf } from '../../pool-terms.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { checkRemoteMounts } from '../host-mounts.ts'
 import { silence } from './answering.ts'
 import { allocationEndpoint, isLive, poolAllocations, toContainer } from './containers.ts'
 import { growPool } from './grow-pool.ts'
@@ -25,6 +27,7 @@ export interface NomadBackendOptions {
 export class NomadBackend implements Backend {
   readonly name = 'nomad'
   readonly driver = 'docker'
+  readonly #config: Config
   readonly #pool: NomadPool
   readonly #closed = new AbortController()
   readonly #underWay = new Set<Promise<void>>()
@@ -32,12 +35,13 @@ export class NomadBackend implements Backend {
   /** @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read. */
   constructor(config: Config, options: NomadBackendOptions = {}) {
     refuseSingularity(config)
+    this.#config = config
     const client = new NomadClient(config.nomad)
     const { pool, image, slots, isolation, network } = config
     this.#pool = {
       client,
       jobId: poolJobId(pool),
-      job: { pool, image, slots, isolation, network, version: packageVersion(), ...options },
+      job: { pool, image, slots, isolation, network, ...termsOf(config), version: packageVersion(), ...options },
       token: new VariableToken(client, pool),
       answered: new Set(),
     }
@@ -57,6 +61,11 @@ export class NomadBackend implements Backend {
     return Promise.all(allocations.map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
   }
 
+  /** What a node has at those paths shows when a task starts there: this machine need not be one. */
+  async check(config: Config): Promise<void> {
+    checkRemoteMounts(config)
+  }
+
   async shape(signal?: AbortSignal): Promise<PoolShape | null> {
     const job = await readJob(this.#pool.client, this.#pool.jobId, signal)
     if (job === null || jobCount(job, groupName) === 0) return null
@@ -64,6 +73,7 @@ export class NomadBackend implements Backend {
   }
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    checkRemoteMounts(this.#config)
     if (count > 0) await this.#whileOpen(signal, (either) => growPool(this.#pool, count, either))
     return this.list(signal)
   }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { readLabels } from '../../../lib/backend/docker/container-labels.ts'
 import { containerSpec } from '../../../lib/backend/docker/container-spec.ts'
 import { loadConfig } from '../../../lib/config.ts'
 
@@ -20,6 +21,33 @@ t.test('a container is named and labelled for its pool, and goes with its volume
   })
   t.notOk(spec.HostConfig?.Privileged)
   t.equal(spec.Env, undefined)
+})
+
+t.test('what slots see of the host goes through the container', async (t) => {
+  const config = loadConfig(
+    {
+      mounts: [
+        { host: '/link', target: '/in' },
+        { host: '/b', target: '/out', readOnly: false },
+      ],
+    },
+    {},
+  )
+  const mounts = config.mounts.map((mount) => ({ ...mount, source: `/real${mount.host}` }))
+  const spec = containerSpec(config, 0, mounts)
+  t.match(spec.HostConfig?.Mounts, [
+    { Type: 'bind', Source: '/real/link', Target: '/run/slotpool/mounts/0', ReadOnly: true },
+    { Type: 'bind', Source: '/real/b', Target: '/run/slotpool/mounts/1', ReadOnly: false },
+  ])
+  const { Cmd = [] } = spec
+  t.same(JSON.parse(Cmd[Cmd.indexOf('--mounts') + 1] as string), [
+    { source: '/run/slotpool/mounts/0', target: '/in', readOnly: true, description: null },
+    { source: '/run/slotpool/mounts/1', target: '/out', readOnly: false, description: null },
+  ])
+  t.match(readLabels(spec.Labels ?? {}), { shape: { mounts: config.mounts, limits: {}, networkAllow: [] } })
+  const { 'slotpool.terms': terms, ...older } = spec.Labels ?? {}
+  t.ok(terms)
+  t.match(readLabels(older), { shape: { mounts: [] } }, 'one without terms is found all the same')
 })
 
 t.test('only jails get more than Docker gives by itself', async (t) => {

@@ -31,7 +31,7 @@ function scripted(containers: PoolContainer[], more: Partial<GrowContext> = {}):
 }
 
 function container(index: number, state = 'running'): PoolContainer {
-  const shape = { image: 'i', slots: 1, isolation: 'auto', network: 'outbound' }
+  const shape = { image: 'i', slots: 1, isolation: 'auto', network: 'outbound', limits: {}, networkAllow: [], mounts: [] }
   return { id: `made-${index}`, index, state, status: 'Up', createdAtMs: 0, port: 1, shape }
 }
 

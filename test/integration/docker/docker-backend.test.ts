@@ -24,7 +24,7 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
     t.match(container, { index: 0, state: 'ready', endpoint: { url: /^http:\/\/127\.0\.0\.1:\d+$/ } })
     t.same(others, [])
     t.same(await backend.list(), [container])
-    t.same(await backend.shape(), { image, slots: 2, isolation: 'uid', network: 'outbound' })
+    t.same(await backend.shape(), { image, slots: 2, isolation: 'uid', network: 'outbound', limits: {}, networkAllow: [], mounts: [] })
 
     const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
     t.teardown(() => client.close())

@@ -5,6 +5,7 @@ import t from 'tap'
 import { loadConfig } from '../../../lib/config.ts'
 import { poolJobSpec } from '../../../lib/nomad/job-spec.ts'
 import { packageRoot } from '../../../lib/package-root.ts'
+import { termsOf } from '../../../lib/pool-terms.ts'
 import { deadAddress } from '../../fixtures/fake-nomad.ts'
 import { nomadSkip } from '../../fixtures/require-service.ts'
 
@@ -24,7 +25,8 @@ t.test('the reference job and the agent’s configuration', { skip: await nomadS
 
 t.test('the reference job is the one slotpool registers for the default pool', { skip: await nomadSkip() }, async (t) => {
   const { Job: written } = JSON.parse(await nomad('job', 'run', '-output', reference))
-  const { pool, image, slots, isolation, network } = loadConfig({}, {})
+  const config = loadConfig({}, {})
+  const { pool, image, slots, isolation, network } = config
   const version = written.Meta.slotpool_version
-  t.match(written, poolJobSpec({ pool, image, slots, isolation, network, version, count: 1 }))
+  t.match(written, poolJobSpec({ pool, image, slots, isolation, network, ...termsOf(config), version, count: 1 }))
 })

@@ -31,7 +31,15 @@ t.test('a pool on a real Nomad', { skip }, async (t) => {
       { index: 1, state: 'ready' },
     ])
     t.equal(new Set(containers.map((one) => one.id)).size, 2)
-    t.strictSame(await backend.shape(), { image, slots: 2, isolation: 'auto', network: 'outbound' })
+    t.strictSame(await backend.shape(), {
+      image,
+      slots: 2,
+      isolation: 'auto',
+      network: 'outbound',
+      limits: {},
+      networkAllow: [],
+      mounts: [],
+    })
 
     const other = pool.backend()
     t.strictSame(await other.list(), containers)

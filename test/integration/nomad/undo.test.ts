@@ -26,7 +26,7 @@ t.test('a growth that is taken back', { skip }, async (t) => {
   const pool: NomadPool = {
     client: agent.client,
     jobId: test.jobId,
-    job: { pool: name, image, slots: 2, isolation: 'auto', network: 'outbound', version: '0' },
+    job: { pool: name, image, slots: 2, isolation: 'auto', network: 'outbound', limits: {}, networkAllow: [], mounts: [], version: '0' },
     token: new VariableToken(agent.client, name),
     answered: new Set(containers.map((one) => one.id)),
   }

@@ -1,0 +1,35 @@
+import type { PoolTerms } from './pool-terms.ts'
+
+/** A mount as a sandbox server is told of it: `source` is the path that the server sees. */
+export interface SourceMount {
+  source: string
+  target: string
+  readOnly: boolean
+  description: string | null
+}
+
+/**
+ * The arguments of a sandbox server for what every slot gets. `system` is what a slot's root filesystem is made from: the whole image of a
+ * container, or the system folders of a host.
+ */
+export function termsArguments(terms: PoolTerms, mounts: readonly SourceMount[], system: 'image' | 'host'): string[] {
+  return [
+    ...['--limits', json(terms.limits)],
+    ...['--network-allow', json(terms.networkAllow)],
+    ...['--mounts', json(mounts.map(({ source, target, readOnly, description }) => ({ source, target, readOnly, description })))],
+    ...['--system', system],
+  ]
+}
+
+/** Where the containers of an engine have what is mounted; the sandbox server hands it on from there. */
+export const mountFolder = '/run/slotpool/mounts'
+
+/** The mounts of a pool as the server of a container sees them. */
+export function containerMounts(terms: PoolTerms): SourceMount[] {
+  return terms.mounts.map((mount, at) => ({ ...mount, source: `${mountFolder}/${at}` }))
+}
+
+/** Nomad replaces `${…}` in arguments wherever it stands. */
+function json(value: unknown): string {
+  return JSON.stringify(value).replaceAll('$', '\\u0024')
+}

@@ -1,0 +1,39 @@
+import { z } from 'zod'
+import type { PoolMount } from './mount.ts'
+import type { SlotLimitOptions } from './slot-limits.ts'
+
+/** What every slot of a pool is given, as it was asked for when the pool's first container was made. */
+export interface PoolTerms {
+  limits: Readonly<SlotLimitOptions>
+  networkAllow: readonly string[]
+  mounts: readonly PoolMount[]
+}
+
+/** As a container, a job or a record carries them. One that carries none was made without any. */
+export const poolTerms = z.object({
+  limits: z.record(z.string(), z.number()).default({}),
+  networkAllow: z.array(z.string()).readonly().default([]),
+  mounts: z
+    .array(z.object({ host: z.string(), target: z.string(), readOnly: z.boolean(), description: z.string().nullable() }))
+    .readonly()
+    .default([]),
+})
+
+/** The terms of a configuration. */
+export function termsOf({ limits, networkAllow, mounts }: PoolTerms): PoolTerms {
+  return { limits, networkAllow, mounts }
+}
+
+/** The terms as one text. */
+export function writeTerms(terms: PoolTerms): string {
+  return JSON.stringify(termsOf(terms))
+}
+
+/** Reads what {@link writeTerms} wrote; undefined for something else. */
+export function readTerms(text = '{}'): PoolTerms | undefined {
+  try {
+    return poolTerms.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
