@@ -10,12 +10,9 @@ import { toolPath } from './tool-path.ts'
  * too; and as arguments of the tools that lead here, they could be read in the process list for as long as the command runs. What a jail
  * marks its processes with is handed on.
  *
- * Descriptors 8 and 9, where it has them, are those of the slot's own namespaces, by which it came in.
- *
  * Should the kernel refuse the command, descriptor 3 is there again to say so.
  */
 const script = `
-exec 8>&- 9>&-
 mapfile -t -d '' -u 3 environment
 cd -- "$1" 2> /dev/null || { printf 'no-cwd %s' "$(cd -- "$1" 2>&1)" >&3; exit 1; }
 printf 'started\\n' >&3

@@ -12,9 +12,9 @@ import { runSignaller, signalEverything } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { cleanEnvironment } from './clean-environment.ts'
+import { type EntryTerms, underTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity, SlotMount } from './jail.ts'
 import { slotUser, writeAccountFiles } from './passwd.ts'
-import { withPrelude } from './prelude.ts'
 
 /** Where a slot's folders are inside its jail. */
 const view = { workspace: '/workspace', home: '/home/agent', tmp: '/tmp' } as const
@@ -181,14 +181,14 @@ class BubblewrapJail implements Jail {
     this.#asRoot = parts.asRoot
   }
 
-  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
+  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     const { uid, gid } = this.#identity
     const namespaces = ['-t', String(this.#init), '-m', '-p', '-i', '-u', '-r', '-w', ...(this.#ownNamespace ? ['-n'] : [])]
     const becoming = this.#asRoot
       ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs']
       : ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, 'setpriv', '--no-new-privs']
     const owner = this.#asRoot ? [] : ['-U', '--preserve-credentials']
-    return withPrelude(prelude, {
+    return underTerms(terms, {
       file: 'nsenter',
       args: [...owner, ...namespaces, '--', ...becoming, ...cleanEnvironment(env), ...program],
     })

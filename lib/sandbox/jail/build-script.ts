@@ -2,9 +2,11 @@
  * Builds what a slot sees, and then keeps it alive as process 1 of its PID namespace. Runs as root in new mount, PID, IPC and UTS (and
  * network) namespaces, with the server's own files in view: none of what it runs comes from the slot.
  *
- * Descriptor 3 takes what it says: its process id as the server sees it, then `ready`. A line on stdin tells that the network is there.
+ * Descriptor 3 takes what it says: its process id as the server sees it, that of a process which holds the mount namespace for commands,
+ * then `ready`. A line on stdin tells that the server has that one and that the network is there.
  * In the slot's folder, `mounts` holds triples of source, target, and `ro` or `rw`, each ended by NUL; `resolv.conf` may be there once the
- * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, and pairs of a target and the
+ * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, what makes a folder the root
+ * (`pivotProgram`), and pairs of a target and the
  * `lowerdir` option of its overlay.
  *
  * The user namespace maps every id to itself. Its root owns the files that root owns, and has no right over any other namespace, not even
@@ -12,7 +14,7 @@
  */
 export const buildScript = `
 set -e
-slot=$1 owner=$2; shift 2
+slot=$1 owner=$2 pivot=$3; shift 3
 cd -- "$slot"
 read -r pid _ < /proc/self/stat
 echo "$pid" >&3
@@ -39,8 +41,6 @@ echo '0 0 65536' > "$of/gid_map"
 nsenter --user="$of/ns/user" bash --norc -c 'echo 0 > root/proc/sys/user/max_user_namespaces'
 : > user-namespace
 mount --bind "$of/ns/user" user-namespace
-: > pid-namespace
-mount --bind root/proc/self/ns/pid pid-namespace
 exec {inside[1]}>&-
 wait "$inside_PID" || true
 
@@ -90,9 +90,16 @@ for ((at = 0; at < \${#mounts[@]}; at += 3)); do
   mount -o "remount,bind,nosuid,nodev,$mode" -- "$target"
 done
 
+# What commands see: a mount namespace in which nothing but the slot's root is left. The server takes hold of it.
+coproc view { exec 3>&-; exec unshare --mount --propagation unchanged --wd=root perl -e "$pivot"; }
+read -r pid <&"\${view[0]}"
+echo "$pid" >&3
+
 read -r
 if [ -e resolv.conf ]; then rm -f root/etc/resolv.conf; cat resolv.conf > root/etc/resolv.conf; fi
 
+exec {view[1]}>&-
+wait "$view_PID" || true
 echo ready >&3
 exec 3>&- 0< /dev/null
 cd /

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -12,7 +13,9 @@ import { runSignaller, signalEverything } from '../signal-user.ts'
 import { wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { buildScript } from './build-script.ts'
-import { entryScript } from './entry-script.ts'
+import { entryProgram, pivotProgram } from './entry-program.ts'
+import type { EntryTerms, ResourceName } from './entry-terms.ts'
+import { resourceNumbers } from './entry-terms.ts'
 import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import type { SystemLayer } from './slot-system.ts'
@@ -28,7 +31,7 @@ const firstOutsideUid = 65_536
  * slot is its root: it may install packages and overwrite programs, and all of that goes with the lease.
  *
  * It is root of a user namespace that owns nothing else, with reduced capabilities and no new privileges. Since everything in the slot may
- * have been replaced by its tenant, nothing of it runs before these are in force: bubblewrap, from outside, enters for each command.
+ * have been replaced by its tenant, nothing of it runs before these are in force (`entry-program.ts`).
  */
 export class CopyOnWriteJails implements JailKind {
   readonly level = 'jail'
@@ -57,7 +60,7 @@ export class CopyOnWriteJails implements JailKind {
     const owner = String(this.#uidBase + slot)
     const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNamespace ? ['--net'] : [])]
     const script = [
-      ...['bash', '--norc', '--noprofile', '-c', buildScript, 'slotpool', folder, owner],
+      ...['bash', '--norc', '--noprofile', '-c', buildScript, 'slotpool', folder, owner, pivotProgram()],
       ...this.#layers.flatMap(({ target, lower }) => [target, lower.map(escapeLower).join(':')]),
     ]
     const child = spawn(
@@ -70,20 +73,23 @@ export class CopyOnWriteJails implements JailKind {
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
     const complaint = text(child.stderr as Readable).catch(String)
     let network: AttachedNetwork | undefined
+    let viewFd: number | undefined
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const said = createInterface(child.stdio[3] as Readable)[Symbol.asyncIterator]()
       const keeper = Number(await nextLine(said))
+      viewFd = openSync(`/proc/${Number(await nextLine(said))}/ns/mnt`, 'r')
       network = await this.#net.attach({ slot, pid: keeper })
       const resolver = network.resolvConf ?? (await readFile('/etc/resolv.conf', 'utf8').catch(() => null))
       if (resolver !== null) await writeFile(join(folder, 'resolv.conf'), resolver, { mode: 0o644 })
       ;(child.stdin as Writable).end('\n')
       if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
-      return new CopyOnWriteJail({ folder, keeper, ended, network, level: this.network, ownNamespace, filter: this.#filter })
+      return new CopyOnWriteJail({ folder, keeper, viewFd, ended, network, level: this.network, ownNamespace, filter: this.#filter })
     } catch (error) {
       child.kill('SIGKILL')
       await ended
       await network?.detach()
+      if (viewFd !== undefined) closeSync(viewFd)
       if (error instanceof SlotpoolError) throw error
       const why = (await complaint).trim() || (error as Error).message
       throw new SlotpoolError('JAIL_FAILED', `the jail of slot ${slot} could not be built: ${why}`, { cause: error })
@@ -128,8 +134,10 @@ class CopyOnWriteJail implements Jail {
   readonly network: NetworkLevel
   readonly view = view
   readonly ended: Promise<void>
+  readonly #entry = entryProgram()
   readonly #folder: string
   readonly #keeper: number
+  readonly #viewFd: number
   readonly #filter: string | null
   readonly #ownNamespace: boolean
   readonly #attached: AttachedNetwork
@@ -139,6 +147,8 @@ class CopyOnWriteJail implements Jail {
   constructor(parts: {
     folder: string
     keeper: number
+    /** An open mount namespace: what commands see. */
+    viewFd: number
     ended: Promise<void>
     network: AttachedNetwork
     level: NetworkLevel
@@ -147,25 +157,36 @@ class CopyOnWriteJail implements Jail {
   }) {
     this.#folder = parts.folder
     this.#keeper = parts.keeper
+    this.#viewFd = parts.viewFd
     this.#filter = parts.filter
     this.#ownNamespace = parts.ownNamespace
     this.#attached = parts.network
     this.network = parts.level
     this.ended = parts.ended.then(() => {
       this.#over = true
+      closeSync(this.#viewFd)
     })
     // A slot without the network it was promised is no slot; its lease is then lost, and says so.
     void parts.network.ended.then(() => this.#kill())
   }
 
-  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
-    const namespaces = ['--mount', '--ipc', '--uts', ...(this.#ownNamespace ? ['--net'] : [])]
+  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
+    const limits = Object.entries(terms.resourceLimits ?? {}).map(([name, value]) => `${resourceNumbers[name as ResourceName]}:${value}`)
     return {
-      file: 'nsenter',
+      file: 'perl',
       args: [
-        ...[`--target=${this.#keeper}`, ...namespaces, '--'],
-        ...['bash', '--norc', '--noprofile', '-c', entryScript, 'slotpool', this.#folder, this.#filter ?? '', prelude],
-        ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
+        ...[
+          '-e',
+          this.#entry,
+          '--',
+          String(this.#keeper),
+          `/proc/${process.pid}/fd/${this.#viewFd}`,
+          join(this.#folder, 'user-namespace'),
+          this.#ownNamespace ? 'own' : 'host',
+          this.#filter ?? '',
+        ],
+        ...[(terms.joinFiles ?? []).join('\n'), limits.join('\n'), view.workspace, terms.startsAnywhere ? 'anywhere' : ''],
+        ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
         '--',
         ...program,
       ],

@@ -1,4 +1,5 @@
 import type { IsolationLevel, NetworkLevel, RootKind } from '../../wire/lease.ts'
+import type { EntryTerms } from './entry-terms.ts'
 
 /** The folders of one slot on the server's side. Made for one lease, and wiped after it. */
 export interface SlotFolders {
@@ -33,11 +34,10 @@ export interface Jail {
   readonly view: { workspace: string; home: string; tmp: string; runtime?: string }
 
   /**
-   * The program and arguments that run `program` in the jail as the slot's user, in its workspace, with exactly `env`. They are to be
-   * spawned in a session of their own with an empty environment. `prelude` is bash that runs on the server's side and with its rights, in
-   * the process that then enters: it joins control groups and sets limits.
+   * The program and arguments that run `program` in the jail as the slot's user, in its workspace, with exactly `env`, under `terms`. They
+   * are to be spawned in a session of their own with an empty environment.
    */
-  enter(env: Record<string, string>, program: readonly string[], prelude?: string): { file: string; args: string[] }
+  enter(env: Record<string, string>, program: readonly string[], terms?: EntryTerms): { file: string; args: string[] }
 
   /** The process ids, as the server sees them, of all that runs in the jail and could belong to its tenant. */
   processes(): Promise<number[]>

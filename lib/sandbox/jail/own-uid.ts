@@ -3,9 +3,9 @@ import { runSignaller, signalUser } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
+import { type EntryTerms, underTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
 import { slotUser } from './passwd.ts'
-import { withPrelude } from './prelude.ts'
 
 /**
  * A uid of its own for each slot, folders that only it may enter, no capabilities and no new privileges. It keeps slots from each other's
@@ -56,9 +56,9 @@ class OwnUidJail implements Jail {
     this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
   }
 
-  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
+  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     const { uid, gid } = this.#identity
-    return withPrelude(prelude, {
+    return underTerms(terms, {
       file: 'setpriv',
       args: [
         ...[`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'],

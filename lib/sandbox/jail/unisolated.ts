@@ -3,9 +3,9 @@ import { allProcesses, startedWith } from '../processes.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
+import { type EntryTerms, underTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
 import { slotUser } from './passwd.ts'
-import { withPrelude } from './prelude.ts'
 
 /** A folder and a clean environment, and nothing that would keep a command inside. Only where the caller wrote `none`. */
 export class UnisolatedJails implements JailKind {
@@ -41,9 +41,9 @@ class Unisolated implements Jail {
     this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
   }
 
-  enter(env: Record<string, string>, program: readonly string[], prelude = ''): { file: string; args: string[] } {
+  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     const marked = { ...env, SLOTPOOL_SLOT: this.#mark }
-    return withPrelude(prelude, { file: 'env', args: [`--chdir=${this.view.workspace}`, ...cleanEnvironment(marked), ...program] })
+    return underTerms(terms, { file: 'env', args: [`--chdir=${this.view.workspace}`, ...cleanEnvironment(marked), ...program] })
   }
 
   async processes(): Promise<number[]> {
