@@ -14,6 +14,27 @@ import { testName } from '../fixtures/test-name.ts'
 import type { Beside } from './beside.ts'
 import { runProgram } from './run-program.ts'
 
+/** Runs the server as long as it lives. */
+const serve = 'command -v ip > /dev/null && ip link set lo up 2> /dev/null; "$@" & wait $!'
+
+/** Where nothing isolates, an attempt has the rights of its control: what it writes goes to memory, and this machine's own files stay. */
+const copyOnWrite = `
+set -e
+mkdir "$0/over"
+mount -t tmpfs tmpfs "$0/over"
+cd "$0/over"
+mkdir upper work root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$0/over/upper,workdir=$0/over/work$([ "$(stat -c %u /proc/1)" = 0 ] && [ "$(cat /proc/self/uid_map | tr -s ' ')" != ' 0 0 4294967295' ] && echo ,userxattr)" root
+for folder in /proc /dev /sys "$0"; do mount --rbind "$folder" "root$folder"; done
+cd root
+mkdir old
+# Not chroot, in which no user namespace can be made.
+pivot_root . old
+umount -l /old
+cd /
+set +e
+`
+
 /** A pool whose one server runs in namespaces of the test's own. */
 export interface GuardedPool {
   pool: SlotPool
@@ -50,7 +71,7 @@ export async function guardedPool(isolation: 'none' | 'jail', slots: number): Pr
     ...['--pool', 'guarded', '--slots', String(slots), '--isolation', isolation, '--network', isolation === 'none' ? 'host' : 'outbound'],
     ...['--uid-base', String(1_900_000_000 + (process.pid % 50_000) * 1000)],
   ]
-  const init = 'command -v ip > /dev/null && ip link set lo up 2> /dev/null; "$@" & wait $!'
+  const init = isolation === 'none' ? `${copyOnWrite}\n${serve}` : serve
   const child = spawn(
     'unshare',
     // The test's end ends it all, however that comes.
@@ -68,13 +89,13 @@ export async function guardedPool(isolation: 'none' | 'jail', slots: number): Pr
       'bash',
       '-c',
       init,
-      'bash',
+      folder,
       ...server,
     ],
     { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, SLOTPOOL_READY_FD: '3' } },
   )
   const exit = once(child, 'exit')
-  const log = text(child.stderr)
+  const log = text(child.stderr as Readable)
   const end = async (): Promise<void> => {
     child.kill('SIGKILL')
     await exit

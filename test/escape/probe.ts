@@ -77,13 +77,16 @@ const numbers = Object.entries(calls).map(([name, [x64, arm64]]) => `${name}=>${
 /**
  * A command that runs a Perl script, Perl being what every Debian has. It has `sys NAME, ARGUMENTS` for a system call by its name (a number
  * goes as a number, a string as the address of its bytes), `got` and `held`, and `tried NAME, RESULT`, which says either by a result that is
- * negative on failure. With \`allowed\`, error numbers that come only after the check of rights count as got.
+ * negative on failure. Error numbers that come only after the check of rights are named after it, and count
+ * as got.
  */
 export function perl(script: string, ...args: readonly string[]): string {
   const head = `
 use strict; use warnings; use POSIX (); use Fcntl; $| = 1;
 my %calls = (${numbers.join(',')});
-sub sys { my $name = shift; die "no call $name" unless $calls{$name}; return syscall($calls{$name}, @_); }
+# Copies: syscall does not take a constant string. What the kernel is to write to is given by its address.
+sub sys { my ($name, @given) = @_; die "no call $name" unless $calls{$name}; return syscall($calls{$name}, @given); }
+sub address { return unpack('Q', pack('P', $_[0])); }
 sub got { print "GOT @_\\n"; } sub held { print "held @_\\n"; }
 sub tried { my ($name, $result, @passed) = @_; my $errno = $! + 0; my $error = "$!";
   if ($result >= 0 || grep { $_ == $errno } @passed) { got($name, $result, $error) } else { held($name, $error) } return $result; }

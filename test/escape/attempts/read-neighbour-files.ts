@@ -13,7 +13,7 @@ export const attempts: Attempt[] = [
         `echo secret-of-neighbour > ${mark}; chmod 644 ${mark}; cp ${mark} "$HOME/"; cp ${mark} "$TMPDIR/"; chmod 755 . "$HOME" "$TMPDIR"`,
       )
       return attack(`
-        for place in ${neighbour.workspace} /home /tmp/slotpool* ${beside.server.stateDir} /var/lib/slotpool; do
+        for place in ${neighbour.workspace} /home ${beside.server.stateDir} /var/lib/slotpool; do
           found=$(find "$place" -name '${mark}' -type f 2> /dev/null | head -n 1)
           if [ -n "$found" ] && grep -q secret-of-neighbour "$found"; then got "$found"; else held "$place"; fi
         done`)
