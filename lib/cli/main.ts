@@ -51,10 +51,13 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
+/** Options that may be given several times, and what yargs has of its own. */
+const repeatable = new Set(['_', '--', 'env', 'allow-env', 'allowEnv', 'mount', 'v'])
+
 /** An option that takes one value, given twice, may be a slip: neither value is taken in silence. */
 function refuseRepetition(args: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(args)) {
-    if (!Array.isArray(value) || ['_', '--', 'env'].includes(name)) continue
+    if (!Array.isArray(value) || repeatable.has(name)) continue
     throw new SlotpoolError('USAGE', `--${name}: got ${value.length} values, expected one`)
   }
   return true

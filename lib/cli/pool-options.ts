@@ -1,5 +1,6 @@
 import type { ArgumentsCamelCase, Argv, Options } from 'yargs'
 import { backendNames, isolationNames, networkNames, type SlotPoolOptions } from '../config.ts'
+import { mountForm, parseMount } from '../mount.ts'
 
 /** Options of every command that speaks to a pool; each wins over the environment variable beside it. */
 const poolOptions = {
@@ -13,6 +14,17 @@ const poolOptions = {
   network: { choices: networkNames, describe: 'the network of a slot (TERMINAL_NETWORK)' },
 } as const satisfies Record<string, Options>
 
+/** Of the commands that may start a pool. */
+const mountOption: Options = {
+  alias: 'v',
+  type: 'string',
+  array: true,
+  nargs: 1,
+  requiresArg: true,
+  group: 'Pool:',
+  describe: `${mountForm}: what slots see of the host, read-only unless :rw; may be repeated (TERMINAL_MOUNTS)`,
+}
+
 const numbers = new Set(['slots', 'min', 'max'])
 
 /** Adds the options of the pool to a command. */
@@ -22,7 +34,16 @@ export function withPoolOptions<T>(yargs: Argv<T>): Argv<T> {
   return yargs.options(grouped) as unknown as Argv<T>
 }
 
-/** The pool's options that were given on the command line. */
+/** Adds the options of the pool to a command that may start it. */
+export function withStartOptions<T>(yargs: Argv<T>): Argv<T> {
+  return withPoolOptions(yargs).option('mount', mountOption) as unknown as Argv<T>
+}
+
+/**
+ * The pool's options that were given on the command line.
+ *
+ * @throws {SlotpoolError} `MOUNT_INVALID` for what is no mount.
+ */
 export function poolOptionsOf(args: ArgumentsCamelCase<object>): SlotPoolOptions {
   const given = args as Record<string, unknown>
   const options: Record<string, unknown> = {}
@@ -32,5 +53,6 @@ export function poolOptionsOf(args: ArgumentsCamelCase<object>): SlotPoolOptions
     // What is no number goes on as it is, to be refused in its own words.
     options[name === 'backend' ? 'env' : name] = numbers.has(name) && /^[0-9]{1,15}$/.test(String(value)) ? Number(value) : value
   }
+  if (Array.isArray(given.mount)) options.mounts = given.mount.map((text) => parseMount(String(text)))
   return options as SlotPoolOptions
 }

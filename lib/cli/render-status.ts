@@ -1,13 +1,17 @@
+import { limitsText } from '../pool/limits-text.ts'
 import type { PoolStatus } from '../pool/pool-status.ts'
 
 /** The status of a pool for people: a line for the pool, one for each container, one for each leased slot. */
 export function renderStatus(status: PoolStatus): string {
-  const { pool, backend, isolation, network, containers, totals } = status
+  const { pool, backend, isolation, root, network, containers, totals } = status
   if (containers.length === 0) return `pool ${pool} (${backend}): not running\n`
   const lines = [
     `pool ${pool} (${backend}): ${count(totals.containers, 'container')}, ${totals.leased} of ${count(totals.slots, 'slot')} leased, ` +
-      `isolation ${isolation ?? 'unknown'}, network ${network ?? 'unknown'}`,
+      `isolation ${isolation ?? 'unknown'}, root ${root ?? 'unknown'}, network ${network ?? 'unknown'}`,
   ]
+  if (status.network_reason !== null) lines.push(`  network: ${status.network_reason}`)
+  const limits = status.limits === null ? '' : limitsText(status.limits)
+  if (limits !== '') lines.push(`  each slot: ${limits}`)
   for (const container of containers) {
     lines.push(`  ${container.id.slice(0, 12)}  ${container.node}  ${container.state}${container.reason ? `: ${container.reason}` : ''}`)
     for (const slot of container.slots) {

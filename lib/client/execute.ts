@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
+import { checkEnv } from '../wire/env.ts'
 import { type ExecutionEnd, type ExecutionRequest, executionEnd } from '../wire/execution.ts'
 import { FrameReader, frameType } from '../wire/frames.ts'
 import { executionId as executionIdSchema } from '../wire/lease.ts'
@@ -44,7 +45,10 @@ export interface ExecuteOptions {
 export async function execute(client: SandboxClient, options: ExecuteOptions): Promise<ExecutionEnd> {
   const { leaseId, executionId, request, sink, signal } = options
   checkExecutionId(executionId)
-  if (request) checkCommand(request.command)
+  if (request) {
+    checkCommand(request.command)
+    checkEnv(request.env ?? {})
+  }
   if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'the command was cancelled before it was sent', { cause: signal.reason })
 
   const over = new AbortController()

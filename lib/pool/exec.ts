@@ -3,7 +3,8 @@ import { StringDecoder } from 'node:string_decoder'
 import { execute, type OutputSink } from '../client/execute.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
-import type { ExecutionEnd } from '../wire/execution.ts'
+import type { ExecutionEnd, TimeoutKind } from '../wire/execution.ts'
+import type { LimitName } from '../wire/limits.ts'
 import { OutputCollector } from './output-collector.ts'
 
 /** What is kept of each stream unless told otherwise. */
@@ -16,10 +17,17 @@ export type OutputCallback<T> = (chunk: T) => unknown
 export interface ExecOptions<T extends string | Buffer = string> {
   /** Where the command starts; relative to the workspace. Default: `TERMINAL_CWD`, else the workspace. */
   cwd?: string
-  /** Added to the slot's environment. */
+  /**
+   * Added to the slot's environment. Names that the slot has itself, `SLOTPOOL_…`, `NOMAD_…`, `AWS_…`, `SSH_AUTH_SOCK`, `…_API_KEY` and
+   * `…_API_BASE` are left out, and named in the result's `skippedEnv`, unless `allowEnv` has them.
+   */
   env?: Record<string, string>
+  /** Names in `env` that are passed on although they are reserved. Default: none. */
+  allowEnv?: readonly string[]
   /** The command and all that it started end after so long. Default: `TERMINAL_TIMEOUT`. */
   timeoutMs?: number
+  /** They also end when nothing was written to stdout or stderr for so long. Default: never. */
+  noOutputTimeoutMs?: number
   /** Kept of each stream; more is left out in the middle and `truncated` set. Default: 16 MiB. */
   maxOutputBytes?: number
   /** Send stderr into stdout, in the order in which the command wrote. Default: false. */
@@ -43,6 +51,12 @@ export interface ExecResult<T extends string | Buffer = string> {
   /** The signal that ended it, such as `SIGKILL`, else null. */
   signal: string | null
   timedOut: boolean
+  /** Which time was up: that of the command, or that of its silence; null when none was. */
+  timeout: TimeoutKind | null
+  /** A limit of the slot that was reached while the command ran, whether or not it ended it; null when none was. */
+  limit: LimitName | null
+  /** Names in `env` that were not passed on. */
+  skippedEnv: string[]
   /** Output was left out of `stdout` or `stderr`. */
   truncated: boolean
   durationMs: number
@@ -80,6 +94,8 @@ export async function runCommand<T extends string | Buffer>(
       command,
       ...(cwd === undefined ? {} : { cwd }),
       ...(options.env ? { env: options.env } : {}),
+      ...(options.allowEnv ? { allowEnv: [...options.allowEnv] } : {}),
+      ...(options.noOutputTimeoutMs === undefined ? {} : { noOutputTimeoutMs: options.noOutputTimeoutMs }),
       timeoutMs: options.timeoutMs ?? target.defaults.timeoutMs,
       mergeStderr: options.mergeStderr ?? false,
     },
@@ -115,6 +131,9 @@ function result<T extends string | Buffer>(
     exitCode: end.exitCode,
     signal: end.signal,
     timedOut: end.timedOut,
+    timeout: end.timeout,
+    limit: end.limit,
+    skippedEnv: end.skippedEnv,
     truncated: stdout.collector.truncated || stderr.collector.truncated,
     durationMs: end.durationMs,
     executionId: end.executionId,
@@ -165,8 +184,8 @@ function sinkOf<T extends string | Buffer>(stdout: StreamEnd<T>, stderr: StreamE
   }
 }
 
-function checkOptions(options: { timeoutMs?: number; maxOutputBytes?: number }): void {
-  for (const name of ['timeoutMs', 'maxOutputBytes'] as const) {
+function checkOptions(options: { timeoutMs?: number; noOutputTimeoutMs?: number; maxOutputBytes?: number }): void {
+  for (const name of ['timeoutMs', 'noOutputTimeoutMs', 'maxOutputBytes'] as const) {
     const value = options[name]
     if (value === undefined || (Number.isSafeInteger(value) && value >= 1 && value <= 2_147_483_000)) continue
     throw new SlotpoolError('CONFIG_INVALID', `option ${name}: got ${value}, expected a whole number from 1 to 2147483000`, {

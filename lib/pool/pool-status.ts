@@ -1,6 +1,7 @@
 import type { Container } from '../backend/backend.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
-import type { IsolationLevel, NetworkLevel } from '../wire/lease.ts'
+import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
+import type { LimitsInForce } from '../wire/limits.ts'
 import type { ServerStatus, SlotState } from '../wire/status.ts'
 import type { ReadyContainer } from './containers.ts'
 
@@ -10,8 +11,14 @@ export interface PoolStatus {
   backend: string
   /** The weakest isolation in force in any container; null when none serves. */
   isolation: IsolationLevel | null
-  /** What the slots' network is; null when no container serves. */
+  /** What the slots' root filesystem is, the weakest in any container; null when none serves. */
+  root: RootKind | null
+  /** What the slots' network is, the widest in any container; null when none serves. */
   network: NetworkLevel | null
+  /** Why the network is not the one that was asked for, or null. */
+  network_reason: string | null
+  /** The limits that hold for each slot, the weakest of each in any container; null when none serves. */
+  limits: LimitsInForce | null
   containers: ContainerStatus[]
   totals: { containers: number; slots: number; leased: number; idle: number }
 }
@@ -51,7 +58,10 @@ export async function poolStatus(
     pool,
     backend,
     isolation: (['none', 'uid', 'jail'] as const).find((level) => serving.some((one) => one.isolation === level)) ?? null,
-    network: serving[0]?.network ?? null,
+    root: (['shared', 'read-only', 'copy-on-write'] as const).find((kind) => serving.some((one) => one.root === kind)) ?? null,
+    network: (['host', 'outbound', 'none'] as const).find((level) => serving.some((one) => one.network === level)) ?? null,
+    network_reason: serving.find((one) => one.networkReason !== null)?.networkReason ?? null,
+    limits: serving.length === 0 ? null : serving.map((one) => one.limits).reduce(weaker),
     containers,
     totals: {
       containers: containers.length,
@@ -60,6 +70,17 @@ export async function poolStatus(
       idle: slots.filter((slot) => slot.state === 'idle').length,
     },
   }
+}
+
+/** Of two limits the one that allows more; none at all allows most. */
+function weaker(a: LimitsInForce, b: LimitsInForce): LimitsInForce {
+  const names = Object.keys(a) as (keyof LimitsInForce)[]
+  return Object.fromEntries(
+    names.map((name) => {
+      const [one, other] = [a[name], b[name]]
+      return [name, one && other && (one.value >= other.value ? one : other)]
+    }),
+  ) as LimitsInForce
 }
 
 /** The server's status, or in words why there is none. */

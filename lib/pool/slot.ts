@@ -1,8 +1,10 @@
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { IsolationLevel, Lease, NetworkLevel } from '../wire/lease.ts'
+import { describeView } from './describe-view.ts'
 import { type ExecOptions, type ExecResult, runCommand } from './exec.ts'
 import { SlotFiles } from './slot-files.ts'
+import { type SlotView, slotView } from './slot-view.ts'
 
 /** A slot leased to a task. All that holds the same task holds the same slot. */
 export class Slot {
@@ -16,6 +18,8 @@ export class Slot {
   /** What is in force, not what was asked for. */
   readonly isolation: IsolationLevel
   readonly network: NetworkLevel
+  /** Where who works in the slot is, and what it has there. */
+  readonly view: SlotView
   readonly files: SlotFiles
   readonly #client: SandboxClient
   readonly #lifetimeMs: number
@@ -43,6 +47,7 @@ export class Slot {
     this.workspace = lease.workspace
     this.isolation = lease.isolation
     this.network = lease.network
+    this.view = slotView(lease)
     this.files = new SlotFiles(parts.client, lease.leaseId)
     this.#client = parts.client
     this.#lifetimeMs = parts.lifetimeMs
@@ -61,6 +66,11 @@ export class Slot {
   async exec<T extends string | Buffer>(command: string, options: ExecOptions<T> = {}): Promise<ExecResult<T>> {
     this.#checkHeld()
     return runCommand({ client: this.#client, leaseId: this.leaseId, taskId: this.taskId, defaults: this.#defaults }, command, options)
+  }
+
+  /** A short text that tells a model where it is: its folders, what it may do there, its network, limits and mounts. */
+  describe(): string {
+    return describeView(this.view)
   }
 
   /** Keeps the lease for another lifetime. @throws {SlotpoolError} `LEASE_LOST`. */

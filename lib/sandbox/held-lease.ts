@@ -77,7 +77,7 @@ export class HeldLease {
       root: jail.root,
       network: jail.network,
       limits: this.#terms.limits,
-      mounts: [...this.#terms.mounts],
+      mounts: this.#terms.mounts.map(({ target, readOnly, description }) => ({ target, readOnly, description })),
     }
   }
 }

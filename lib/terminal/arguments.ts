@@ -9,6 +9,8 @@ export interface TerminalOptions {
   background?: boolean
   /** Seconds. Default: `TERMINAL_TIMEOUT`. */
   timeout?: number
+  /** Seconds without any output after which the command is ended. Default: none. */
+  no_output_timeout?: number
   /** Run it even where a slot without isolation would refuse it. Default: false. */
   force?: boolean
 }
@@ -19,6 +21,7 @@ export interface TerminalCall {
   background: boolean
   /** Undefined: what the pool is set to. */
   timeoutMs: number | undefined
+  noOutputTimeoutMs: number | undefined
   force: boolean
 }
 
@@ -36,8 +39,20 @@ export function checkCall(command: unknown, options: unknown): TerminalCall {
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     throw new SlotpoolError('REQUEST_INVALID', `options: got ${shown(options)}, expected an object`)
   }
-  const { task_id: taskId = 'default', background = false, timeout, force = false } = (options ?? {}) as TerminalOptions
-  return { taskId, background: flag('background', background), timeoutMs: milliseconds(timeout), force: flag('force', force) }
+  const {
+    task_id: taskId = 'default',
+    background = false,
+    timeout,
+    no_output_timeout: silence,
+    force = false,
+  } = (options ?? {}) as TerminalOptions
+  return {
+    taskId,
+    background: flag('background', background),
+    timeoutMs: milliseconds('timeout', timeout),
+    noOutputTimeoutMs: milliseconds('no_output_timeout', silence),
+    force: flag('force', force),
+  }
 }
 
 function flag(name: string, value: unknown): boolean {
@@ -45,10 +60,10 @@ function flag(name: string, value: unknown): boolean {
   throw new SlotpoolError('REQUEST_INVALID', `${name}: got ${shown(value)}, expected true or false`)
 }
 
-function milliseconds(seconds: unknown): number | undefined {
+function milliseconds(name: string, seconds: unknown): number | undefined {
   if (seconds === undefined) return undefined
   if (typeof seconds === 'number' && seconds > 0 && seconds <= 2_147_483) return Math.ceil(seconds * 1000)
-  throw new SlotpoolError('REQUEST_INVALID', `timeout: got ${shown(seconds)}, expected seconds above 0 and up to 2147483`)
+  throw new SlotpoolError('REQUEST_INVALID', `${name}: got ${shown(seconds)}, expected seconds above 0 and up to 2147483`)
 }
 
 function shown(value: unknown): string {

@@ -1,5 +1,8 @@
 import type { SlotpoolError } from '../errors.ts'
 import type { ExecResult } from '../pool/exec.ts'
+import type { TimeoutKind } from '../wire/execution.ts'
+import type { LimitsInForce } from '../wire/limits.ts'
+import { limitNote } from './limit-note.ts'
 
 /** What the tool resolves to, the same three fields from every backend. */
 export interface TerminalResult {
@@ -7,7 +10,7 @@ export interface TerminalResult {
   output: string
   /** The command's own; 124 after a timeout, 128 and the signal's number after a signal, 125 when slotpool failed. */
   exit_code: number
-  /** Null unless slotpool failed or the time was up: what happened, whether it is worth trying again, and what to do. */
+  /** Null unless slotpool failed, the time was up or a limit was reached: what happened, whether to try again, and what to do. */
   error: string | null
 }
 
@@ -49,16 +52,26 @@ export function exitCodeOf(result: { exitCode: number | null; signal: string | n
   return result.exitCode ?? 128 + (signalNumbers[result.signal ?? ''] ?? 0)
 }
 
+/** What held for a command, to say what it ran into. */
+export interface CommandBounds {
+  timeoutMs: number
+  noOutputTimeoutMs?: number | undefined
+  limits: LimitsInForce
+}
+
 /** A command that was run, for the model. */
-export function renderResult(result: ExecResult, timeoutMs: number): TerminalResult {
-  return {
-    output: result.stdout,
-    exit_code: exitCodeOf(result),
-    error: result.timedOut
-      ? `The command timed out after ${timeoutMs / 1000} s; it and all that it started were ended. The output so far is kept. ` +
-        'Use a longer timeout, or background for what should keep running.'
-      : null,
+export function renderResult(result: ExecResult, bounds: CommandBounds): TerminalResult {
+  const notes = [timeoutNote(result.timeout, bounds), limitNote(result.limit, bounds.limits)].filter((note) => note !== null)
+  return { output: result.stdout, exit_code: exitCodeOf(result), error: notes.length === 0 ? null : notes.join(' ') }
+}
+
+function timeoutNote(timeout: TimeoutKind | null, { timeoutMs, noOutputTimeoutMs = 0 }: CommandBounds): string | null {
+  const kept = 'it and all that it started were ended. The output so far is kept.'
+  if (timeout === 'no-output') {
+    return `The command wrote nothing for ${noOutputTimeoutMs / 1000} s; ${kept} Make it say what it does, or use background for what should wait.`
   }
+  if (timeout === null) return null
+  return `The command timed out after ${timeoutMs / 1000} s; ${kept} Use a longer timeout, or background for what should keep running.`
 }
 
 /** A failure of slotpool, for the model. */

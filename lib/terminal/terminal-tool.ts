@@ -17,6 +17,16 @@ export function terminalTool(command: string, options: TerminalOptions = {}): Pr
   return shared.run(command, options)
 }
 
+/**
+ * Tells a model where the commands of its task run, in a few lines for its system prompt.
+ *
+ * @throws {SlotpoolError} when the task can have no slot.
+ */
+export function describeTerminal(taskId = 'default'): Promise<string> {
+  shared ??= new Terminal()
+  return shared.describe(taskId)
+}
+
 /** Releases the slot of a task. To be called when the task ends, however it ends. */
 export async function cleanupTerminal(taskId = 'default'): Promise<void> {
   await shared?.cleanup(taskId)

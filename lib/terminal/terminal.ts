@@ -44,11 +44,22 @@ export class Terminal implements AsyncDisposable {
       const timeoutMs = call.timeoutMs ?? pool.config.timeoutMs
       const slot = await leased(session, call.taskId)
       if (slot.isolation === 'none' && !call.force) refuseDestructive(command)
-      const running = exec(session, slot, call.background ? backgroundCommand(command) : command, timeoutMs)
-      return renderResult(await running, timeoutMs)
+      const times = { timeoutMs, noOutputTimeoutMs: call.noOutputTimeoutMs }
+      const running = exec(session, slot, call.background ? backgroundCommand(command) : command, times)
+      return renderResult(await running, { ...times, limits: slot.view.limits })
     } catch (error) {
       return renderFailure(SlotpoolError.from(error))
     }
+  }
+
+  /**
+   * Tells a model where the commands of its task run: folders, user, network, limits, mounts. Meant for its system prompt. The slot is
+   * leased for it, as for a command.
+   *
+   * @throws {SlotpoolError} as `pool.lease` does.
+   */
+  async describe(taskId = 'default'): Promise<string> {
+    return (await leased(this.#open(), taskId)).describe()
   }
 
   /** Releases the slot of a task; one that has none, or whose slot has already come back, is no error. */
@@ -112,8 +123,14 @@ async function leased(session: Session, taskId: string): Promise<Slot> {
   return leasing
 }
 
-async function exec(session: Session, slot: Slot, command: string, timeoutMs: number): Promise<ExecResult> {
-  const running = slot.exec(command, { timeoutMs, maxOutputBytes, mergeStderr: true })
+async function exec(
+  session: Session,
+  slot: Slot,
+  command: string,
+  { timeoutMs, noOutputTimeoutMs }: { timeoutMs: number; noOutputTimeoutMs: number | undefined },
+): Promise<ExecResult> {
+  const silence = noOutputTimeoutMs === undefined ? {} : { noOutputTimeoutMs }
+  const running = slot.exec(command, { timeoutMs, ...silence, maxOutputBytes, mergeStderr: true })
   session.running.add(running)
   try {
     return await running

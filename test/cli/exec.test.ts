@@ -50,6 +50,9 @@ t.test('exec', async (t) => {
       exit_code: 3,
       signal: null,
       timed_out: false,
+      timeout: null,
+      limit: null,
+      skipped_env: [],
       truncated: false,
     })
     t.match(execution_id, /^[0-9a-f-]{36}$/)
@@ -63,6 +66,18 @@ t.test('exec', async (t) => {
     t.match(await run(['exec', ...env, 'echo "[$A] [$B] [$C]"']), { code: 0, stdout: '[1=2] [$A ü] []\n' })
     t.match(await run(['exec', '--cwd', '/usr/bin', 'pwd']), { code: 0, stdout: '/usr/bin\n' })
     t.match(await run(['exec', 'pwd'], { TERMINAL_CWD: '/usr' }), { code: 0, stdout: '/usr\n' })
+  })
+
+  await t.test('reserved variables are left out and named, --allow-env passes one on', async (t) => {
+    const env = ['--env', 'PATH=/x', '--env', 'MY_API_KEY=k', '--env', 'A=1']
+    t.match(await run(['exec', ...env, 'echo "[$MY_API_KEY] [$A]"']), {
+      code: 0,
+      stdout: '[] [1]\n',
+      stderr: 'slotpool: not passed on, for they are reserved: PATH, MY_API_KEY; --allow-env passes one on by name\n',
+    })
+    const allowed = await run(['exec', '--json', '--allow-env', 'MY_API_KEY', ...env, 'echo "[$MY_API_KEY] [$A]"'])
+    t.match(allowed, { code: 0, stderr: '' })
+    t.match(JSON.parse(allowed.stdout), { stdout: '[k] [1]\n', skipped_env: ['PATH'] })
   })
 
   await t.test('two shells with one task share its slot; without a task the slot is handed back', async (t) => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { limitsText } from '../../lib/pool/limits-text.ts'
 import { cli } from '../fixtures/cli.ts'
 import { localLeft } from '../fixtures/local-pool.ts'
 
@@ -26,8 +27,14 @@ t.test('up, status, release and down', async (t) => {
     const { stdout } = await run(['status', '--json'])
     t.match(stdout, /^\{.*\}\n$/)
     const status = JSON.parse(stdout)
-    t.same(Object.keys(status), ['pool', 'backend', 'isolation', 'network', 'containers', 'totals'])
-    t.match(status, { pool, backend: 'local', isolation: /^(jail|uid)$/, network: /^(none|outbound|host)$/ })
+    t.same(Object.keys(status), ['pool', 'backend', 'isolation', 'root', 'network', 'network_reason', 'limits', 'containers', 'totals'])
+    t.match(status, {
+      pool,
+      backend: 'local',
+      isolation: /^(jail|uid)$/,
+      root: /^(copy-on-write|read-only|shared)$/,
+      network: /^(none|outbound|host)$/,
+    })
     t.same(status.totals, { containers: 2, slots: 4, leased: 1, idle: 3 })
     const [container] = status.containers
     const { reason, ...rest } = container
@@ -41,8 +48,12 @@ t.test('up, status, release and down', async (t) => {
 
     const text = await run(['status'])
     t.match(text, { code: 0, stderr: '' })
-    t.match(text.stdout.split('\n'), [
-      new RegExp(`^pool ${pool} \\(local\\): 2 containers, 1 of 4 slots leased, isolation ${status.isolation}, network ${status.network}$`),
+    const inForce = `isolation ${status.isolation}, root ${status.root}, network ${status.network}`
+    const [summary, ...lines] = text.stdout.split('\n')
+    t.equal(summary, `pool ${pool} (local): 2 containers, 1 of 4 slots leased, ${inForce}`)
+    if (status.network_reason !== null) t.equal(lines.shift(), `  network: ${status.network_reason}`)
+    if (limitsText(status.limits) !== '') t.equal(lines.shift(), `  each slot: ${limitsText(status.limits)}`)
+    t.match(lines, [
       new RegExp(`^  ${container.id.slice(0, 12)}  ${container.node}  ready`),
       `    slot ${leased.slot}  task a  expires ${leased.expires_at}`,
       /^ {2}\S+ {2}\S+ {2}ready/,

@@ -60,6 +60,15 @@ export async function terminalContract(t: Test, subject: TerminalSubject): Promi
     t.match(await terminal.run("pgrep -f '[s]leep 8639941'"), { output: '', exit_code: 1, error: null })
   })
 
+  await t.test('what a model is told of its slot', async (t) => {
+    const told = await terminal.describe()
+    t.match(told, /^You work .*, as user (root|agent)\.\n/)
+    t.match(told, (await terminal.run('pwd')).output.trim())
+    await terminal.describe('another')
+    t.same(await tasks(), ['another', 'default'], 'the slot is had for it')
+    await terminal.cleanup('another')
+  })
+
   await t.test('what cannot be run', async (t) => {
     const made = (value: unknown) => value as never
     for (const [command, given, error] of [
@@ -76,6 +85,7 @@ export async function terminalContract(t: Test, subject: TerminalSubject): Promi
       ['echo hello', { timeout: 0 }, /^REQUEST_INVALID: timeout: got 0, expected seconds above 0/],
       ['echo hello', { timeout: Number.NaN }, /^REQUEST_INVALID: timeout: got NaN/],
       ['echo hello', { timeout: made('60') }, /^REQUEST_INVALID: timeout: got "60"/],
+      ['echo hello', { no_output_timeout: 0 }, /^REQUEST_INVALID: no_output_timeout: got 0, expected seconds above 0/],
       ['echo hello', { background: made('false') }, /^REQUEST_INVALID: background: got "false", expected true or false/],
       ['echo hello', { task_id: '' }, /^REQUEST_INVALID: task id: got ""/],
       ['echo hello', { task_id: made(7) }, /^REQUEST_INVALID: task id: got 7/],

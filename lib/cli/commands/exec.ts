@@ -4,11 +4,14 @@ import { SlotpoolError } from '../../errors.ts'
 import type { ExecResult } from '../../pool/exec.ts'
 import type { Slot } from '../../pool/slot.ts'
 import { SlotPool } from '../../pool/slot-pool.ts'
-import { exitCodeOf } from '../../terminal/render.ts'
+import { limitNote } from '../../terminal/limit-note.ts'
+import { type CommandBounds, exitCodeOf } from '../../terminal/render.ts'
 import { checkCommand } from '../../wire/command.ts'
+import { checkEnv } from '../../wire/env.ts'
+import { type LimitsInForce, noLimits } from '../../wire/limits.ts'
 import { runCli } from '../context.ts'
 import { notice, writeStderr, writeStdout } from '../output.ts'
-import { poolOptionsOf, withPoolOptions } from '../pool-options.ts'
+import { poolOptionsOf, withStartOptions } from '../pool-options.ts'
 import { refuseForeignBytes } from '../utf8-arguments.ts'
 
 interface ExecArguments {
@@ -16,6 +19,8 @@ interface ExecArguments {
   timeout?: string | undefined
   cwd?: string | undefined
   env?: string[] | undefined
+  allowEnv?: string[] | undefined
+  noOutputTimeout?: string | undefined
   json: boolean
   '--'?: string[] | undefined
 }
@@ -25,13 +30,21 @@ export const execCommand: CommandModule<object, ExecArguments> = {
   command: 'exec',
   describe: 'run a command in the slot of a task',
   builder: (yargs) =>
-    withPoolOptions(yargs)
+    withStartOptions(yargs)
       .usage('$0 exec [options] COMMAND…\n\nExits as the command does; 124 after a timeout, 125 when slotpool fails, 2 for wrong usage.')
       .options({
         'task-id': { type: 'string', requiresArg: true, describe: 'the task; without it a slot is leased for this one command' },
         timeout: { type: 'string', requiresArg: true, describe: 'seconds for the command (TERMINAL_TIMEOUT)' },
+        'no-output-timeout': { type: 'string', requiresArg: true, describe: 'seconds without any output after which the command is ended' },
         cwd: { type: 'string', requiresArg: true, describe: 'where the command starts (TERMINAL_CWD)' },
         env: { type: 'string', array: true, nargs: 1, requiresArg: true, describe: 'KEY=VALUE for the environment; may be repeated' },
+        'allow-env': {
+          type: 'string',
+          array: true,
+          nargs: 1,
+          requiresArg: true,
+          describe: 'KEY that --env passes on although it is reserved; may be repeated',
+        },
         json: { type: 'boolean', default: false, describe: 'print one JSON object instead of the output' },
       })
       .example('$0 exec --task-id a "echo hi > f; pwd"', 'a file that the next command of task a finds'),
@@ -45,22 +58,31 @@ export const execCommand: CommandModule<object, ExecArguments> = {
       // Before a pool is opened for nothing.
       checkCommand(command)
       const env = parseEnv(args.env ?? [])
-      const timeoutMs = parseTimeout(args.timeout)
+      checkEnv(env)
+      const timeoutMs = parseSeconds('timeout', args.timeout)
+      const noOutputTimeoutMs = parseSeconds('no-output-timeout', args.noOutputTimeout)
       await using pool = await SlotPool.open({ ...poolOptionsOf(args), signal, onNotice: notice })
-      const run = (slot: Slot): Promise<ExecResult> =>
-        slot.exec(command, {
+      let limits: LimitsInForce = noLimits
+      const run = (slot: Slot): Promise<ExecResult> => {
+        limits = slot.view.limits
+        return slot.exec(command, {
           env,
+          allowEnv: args.allowEnv ?? [],
           signal,
           ...(timeoutMs === undefined ? {} : { timeoutMs }),
+          ...(noOutputTimeoutMs === undefined ? {} : { noOutputTimeoutMs }),
           ...(args.cwd === undefined ? {} : { cwd: args.cwd }),
           ...(args.json ? {} : streaming),
         })
+      }
       const result =
         args.taskId === undefined
           ? await pool.withSlot(`exec-${randomUUID()}`, run, { signal })
           : await run(await pool.lease(args.taskId, { heartbeat: false, signal }))
       if (args.json) await writeStdout(`${JSON.stringify(toJson(result, args.taskId))}\n`)
-      else if (result.timedOut) notice(`slotpool: timed out after ${(timeoutMs ?? pool.config.timeoutMs) / 1000} s`)
+      else
+        for (const line of remarks(result, { timeoutMs: timeoutMs ?? pool.config.timeoutMs, noOutputTimeoutMs, limits }))
+          notice(`slotpool: ${line}`)
       return exitCodeOf(result)
     }),
 }
@@ -82,6 +104,9 @@ function toJson(result: ExecResult, taskId: string | undefined): object {
     exit_code: exitCodeOf(result),
     signal: result.signal,
     timed_out: result.timedOut,
+    timeout: result.timeout,
+    limit: result.limit,
+    skipped_env: result.skippedEnv,
     truncated: result.truncated,
     duration_ms: Math.round(result.durationMs * 1000) / 1000,
   }
@@ -97,9 +122,19 @@ function parseEnv(entries: readonly string[]): Record<string, string> {
   return env
 }
 
-function parseTimeout(text: string | undefined): number | undefined {
+/** What a person should know of how a command ended, a line each. */
+function remarks({ skippedEnv, timeout, limit }: ExecResult, bounds: CommandBounds): string[] {
+  const lines: string[] = []
+  if (skippedEnv.length > 0) lines.push(`not passed on, for they are reserved: ${skippedEnv.join(', ')}; --allow-env passes one on by name`)
+  if (timeout === 'total') lines.push(`timed out after ${bounds.timeoutMs / 1000} s`)
+  if (timeout === 'no-output') lines.push(`timed out after ${(bounds.noOutputTimeoutMs ?? 0) / 1000} s without output`)
+  const note = limitNote(limit, bounds.limits)
+  return note === null ? lines : [...lines, note]
+}
+
+function parseSeconds(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const seconds = /^[0-9]*\.?[0-9]+$/.test(text) ? Number(text) : Number.NaN
   if (seconds > 0 && seconds <= 2_147_483) return Math.ceil(seconds * 1000)
-  throw new SlotpoolError('USAGE', `--timeout: got ${text}, expected seconds above 0 and up to 2147483`)
+  throw new SlotpoolError('USAGE', `--${name}: got ${text}, expected seconds above 0 and up to 2147483`)
 }

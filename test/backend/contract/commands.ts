@@ -81,6 +81,16 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
     await t.rejects(slot.exec('pwd', { cwd: 'nowhere' }), { code: 'CWD_NOT_FOUND', details: { cwd: 'nowhere' } })
   })
 
+  await t.test('variables that are reserved are left out and named, unless they are allowed', async (t) => {
+    const env = { GREETING: 'hello', HOME: '/nowhere', OPENAI_API_KEY: 'k' }
+    const home = await slot.exec('printf %s "$HOME"', { env })
+    t.same([home.stdout, home.skippedEnv], [slot.view.home, ['HOME', 'OPENAI_API_KEY']])
+    t.match(await slot.exec('printf %s "$OPENAI_API_KEY"', { env }), { stdout: '' })
+    const allowed = await slot.exec('printf %s "$OPENAI_API_KEY"', { env, allowEnv: ['OPENAI_API_KEY'] })
+    t.same([allowed.stdout, allowed.skippedEnv], ['k', ['HOME']])
+    t.same((await slot.exec('printf %s "$SLOTPOOL_WORKSPACE"')).stdout, slot.view.workspace)
+  })
+
   await t.test('what is no command', async (t) => {
     for (const [command, reason] of [
       ['', 'empty'],
@@ -92,6 +102,7 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
       await t.rejects(slot.exec(command), { code: 'COMMAND_INVALID', details: { reason } })
     }
     await t.rejects(slot.exec('echo hello', { timeoutMs: 0.5 }), { code: 'CONFIG_INVALID' })
+    await t.rejects(slot.exec('echo hello', { noOutputTimeoutMs: 0 }), { code: 'CONFIG_INVALID' })
     for (const env of [{ 'A=B': 'c' }, { '': 'c' }, { 'A\0': 'c' }, { A: 'c\0' }, { A: '\ud800' }]) {
       await t.rejects(slot.exec('echo hello', { env }), { code: 'ENV_INVALID', details: { name: Object.keys(env)[0] } })
     }

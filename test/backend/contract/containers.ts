@@ -47,6 +47,13 @@ export async function containerContract(t: Test, subject: ContractSubject): Prom
     })
   })
 
+  await t.test('mounts that can be none are refused, whatever runs', async (t) => {
+    for (const mounts of [[{ host: 'relative', target: '/in' }], [{ host: '/proc', target: '/in' }]]) {
+      await t.rejects(SlotPool.open({ ...plan.options, mounts }), { code: 'MOUNT_INVALID', details: { target: '/in' } })
+    }
+    t.equal((await backend.list()).length, 2)
+  })
+
   await t.test('a wrong token opens nothing', async (t) => {
     const [container] = await backend.list()
     const stranger = new SandboxClient(container?.endpoint ?? { url: '' }, 'x'.repeat(43))

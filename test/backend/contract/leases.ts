@@ -26,6 +26,17 @@ export async function leaseContract(t: Test, under: PoolUnderTest): Promise<void
     await t.rejects(other.exec('cat f'), { code: 'LEASE_LOST' })
   })
 
+  await t.test('what a slot is, its lease and the status of the pool say alike', async (t) => {
+    await pool.withSlot('view', async ({ view, workspace, isolation, network }) => {
+      t.match({ workspace, isolation, network }, { workspace: view.workspace, isolation: view.isolation, network: view.network })
+      const status = await pool.status()
+      t.match(status, { isolation: view.isolation, root: view.root, network: view.network })
+      t.same(status.limits, view.limits)
+      for (const path of [view.workspace, view.home, view.tmp, ...view.binFolders]) t.match(path, /^\//)
+      t.same(view.mounts, [])
+    })
+  })
+
   await t.test('what the next tenant finds is nothing of the last', async (t) => {
     for (let round = 0; round < 4; round++) {
       await pool.withSlot(`tenant-${round}`, async (slot) => {

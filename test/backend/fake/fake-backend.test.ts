@@ -30,7 +30,7 @@ t.test('a script is told what the command is, and says how it ends', async (t) =
   const slot = await pool.lease('a')
   await slot.files.write('f', 'x')
   t.match(await slot.exec('do it', { cwd: 'sub', env: { A: 'b' } }), { stdout: 'early late', stderr: 'warning', exitCode: 3 })
-  t.same(seen, [{ command: 'do it', cwd: 'sub', env: { A: 'b' }, files: ['/workspace/f'] }])
+  t.match(seen, [{ command: 'do it', cwd: 'sub', env: { A: 'b', HOME: '/home/agent' }, files: ['/workspace/f'] }])
 })
 
 t.test('a script may end a command by a signal, write as much as it likes, and fail', async (t) => {
@@ -67,6 +67,29 @@ t.test('a script learns that its command timed out', async (t) => {
   const slot = await pool.lease('a')
   t.match(await slot.exec('hangs', { timeoutMs: 50 }), { timedOut: true, stdout: 'partial', exitCode: null })
   t.equal(told?.aborted, true)
+})
+
+t.test('a script may run into a limit, and be silent for too long', async (t) => {
+  const { pool } = await fakePool(t, {
+    script: async ({ command, stdout }) => {
+      if (command === 'greedy') return { limit: 'memory', signal: 'SIGKILL' }
+      for (let i = 0; i < 5; i++) {
+        stdout('.')
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return new Promise(() => {})
+    },
+  })
+  const slot = await pool.lease('a')
+  t.match(await slot.exec('greedy'), { limit: 'memory', signal: 'SIGKILL', exitCode: null, timedOut: false, timeout: null })
+  t.match(await slot.exec('silent', { noOutputTimeoutMs: 50 }), { stdout: '.....', timedOut: true, timeout: 'no-output', limit: null })
+})
+
+t.test('what a scripted slot cannot have is refused before it is made', async (t) => {
+  const backend = new FakeBackend()
+  const mounts = [{ host: '/a', target: '/b' }]
+  await t.rejects(SlotPool.open({ backend, mounts }), { code: 'MOUNT_INVALID', details: { host: '/a', target: '/b' } })
+  t.same(await backend.list(), [])
 })
 
 t.test('a container that is killed takes its leases and connections with it', async (t) => {
