@@ -44,7 +44,7 @@ export class Executions {
     if (held.refusedExecutions.has(id)) {
       throw new SlotpoolError('CANCELLED', `execution ${id} was ended before it came, and was not run`, { details: { executionId: id } })
     }
-    const execution = this.#runtime.execution(id, request, held.slot.jail)
+    const execution = this.#runtime.execution(id, request, held.slot)
     held.executions.set(id, execution)
     void this.#leases.use(held, () => execution.run()).then(() => this.#keep(execution, held))
     return execution

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { isAbsolute } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
@@ -11,7 +12,10 @@ import { executionVariable, slotEnvironment } from './environment.ts'
 import { Execution, type Outcome } from './execution.ts'
 import type { Fifos } from './fifos.ts'
 import type { Jail } from './jail/jail.ts'
+import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { OutputLog } from './output-log.ts'
+import type { SlotBounds } from './slot-bounds.ts'
+import type { Slot } from './slots.ts'
 import { terminateExecution } from './terminate.ts'
 import { toolPath } from './tool-path.ts'
 
@@ -20,25 +24,31 @@ const jailEndMs = 100
 /** Longer than the longest path, and what bash says of it. */
 const maxReportLength = 16 * 1024
 
-/** A command in a jail: the process that enters it, its pipes, its timeout and its end. */
+/** Why a command was ended before it ended by itself: one of its times was up, a limit was reached, or somebody asked for it. */
+type Cause = 'total' | 'no-output' | 'output' | 'disk' | 'cancelled'
+
+/** A command in a jail: the process that enters it, its pipes, its timeouts and its end. */
 export class JailExecution extends Execution {
   readonly #jail: Jail
+  readonly #bounds: SlotBounds
   readonly #fifos: Fifos
   #child: ChildProcess | undefined
+  #group: ExecutionGroup | null = null
   #pipes: Socket[] = []
   #report: Socket | undefined
   #ending: Promise<void> | undefined
   #exited = false
-  #timedOut = false
-  #cancelled = false
+  #cause: Cause | undefined
+  #silence: NodeJS.Timeout | undefined
   #abandoned = false
   #failure: SlotpoolError | undefined
   readonly #environment: ReturnType<typeof slotEnvironment>
 
-  constructor(id: string, request: CheckedExecutionRequest, jail: Jail, fifos: Fifos) {
+  constructor(id: string, request: CheckedExecutionRequest, slot: Slot, fifos: Fifos) {
     super(id, request)
-    this.#jail = jail
-    this.#environment = slotEnvironment(jail, request, id)
+    this.#jail = slot.jail
+    this.#bounds = slot.bounds
+    this.#environment = slotEnvironment(slot.jail, request, id)
     this.#fifos = fifos
   }
 
@@ -47,12 +57,13 @@ export class JailExecution extends Execution {
     if (this.#exited) return
     if (stdout?.isPaused() && !this.stdout.full) stdout.resume()
     if (stderr?.isPaused() && !this.stderr.full) stderr.resume()
+    this.#listenForSilence()
   }
 
   abandon(failure?: SlotpoolError): void {
     if (!this.#exited) {
       this.#failure ??= failure
-      this.#cancelled = true
+      this.#cause ??= 'cancelled'
     }
     this.#abandoned = true
     if (this.outcome) this.#discardTheRest()
@@ -60,17 +71,24 @@ export class JailExecution extends Execution {
 
   protected async interrupt(): Promise<void> {
     if (this.#exited) return
-    this.#cancelled = true
+    this.#cause ??= 'cancelled'
     if (this.#child) await this.#terminate()
   }
 
+  /** Ends the command and all that it started, for the first cause that there is. */
+  #endFor(cause: Cause): void {
+    if (this.#exited) return
+    this.#cause ??= cause
+    this.#terminate().catch(() => {})
+  }
+
   protected async perform(): Promise<Outcome> {
+    this.#group = await this.#bounds.execution()
+    const reached = await this.#bounds.watch(() => this.#endFor('disk'))
     const child = await this.#spawn()
     const startedAt = performance.now()
-    const timer = setTimeout(() => {
-      this.#timedOut = true
-      this.#terminate().catch(() => {})
-    }, this.request.timeoutMs)
+    const timer = setTimeout(() => this.#endFor('total'), this.request.timeoutMs)
+    this.#listenForSilence()
     try {
       const report = this.#listenToEntry(child.stdio[3] as Socket)
       const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
@@ -79,20 +97,21 @@ export class JailExecution extends Execution {
       clearTimeout(timer)
       await this.#ending
       await Promise.all(this.#pipes.map(drainPipe))
-      if (this.#failure && !this.#timedOut) throw this.#failure
-      if (signal === 'SIGKILL' && !this.#timedOut && !this.#cancelled) await this.#blameJail()
-      if (!this.#timedOut && !this.#cancelled) this.#requireStarted(readReport(await report()))
-      const forced = this.#timedOut || this.#cancelled
+      const cause = this.#cause
+      if (this.#failure && (cause === undefined || cause === 'cancelled')) throw this.#failure
+      if (signal === 'SIGKILL' && cause === undefined) await this.#blameJail()
+      if (cause === undefined) this.#requireStarted(readReport(await report()))
+      const timeout = cause === 'total' || cause === 'no-output' ? cause : null
       return {
         end: {
           executionId: this.id,
-          exitCode: forced ? null : exitCode,
-          signal: forced ? 'SIGKILL' : signal,
-          timedOut: this.#timedOut,
-          timeout: this.#timedOut ? 'total' : null,
-          limit: null,
+          exitCode: cause === undefined ? exitCode : null,
+          signal: cause === undefined ? signal : 'SIGKILL',
+          timedOut: timeout !== null,
+          timeout,
+          limit: cause === 'output' || cause === 'disk' ? cause : await reached(),
           skippedEnv: this.#environment.skipped,
-          cancelled: this.#cancelled && !this.#timedOut,
+          cancelled: cause === 'cancelled',
           durationMs,
           stdoutBytes: this.stdout.bytes,
           stderrBytes: this.stderr.bytes,
@@ -100,6 +119,8 @@ export class JailExecution extends Execution {
       }
     } finally {
       clearTimeout(timer)
+      clearTimeout(this.#silence)
+      await this.#group?.leave()
       this.#report?.destroy()
       this.#discardTheRest()
     }
@@ -111,8 +132,11 @@ export class JailExecution extends Execution {
     try {
       if (!request.mergeStderr) outputs.push(await this.#fifos.open())
       const [out, err = out] = outputs as [(typeof outputs)[0], (typeof outputs)[0]?]
-      const { file, args } = this.#jail.enter(entryEnvironment(this.id), entryProgram(this.#cwd, request.command))
-      if (this.#cancelled) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
+      const { file, args } = this.#jail.enter(entryEnvironment(this.id), entryProgram(this.#cwd, request.command), {
+        ...this.#bounds.terms(this.#group),
+        startsAnywhere: true,
+      })
+      if (this.#cause) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
       const child = spawn(file, args, {
         stdio: ['ignore', out.writeFd, err.writeFd, 'pipe'],
         env: { PATH: toolPath },
@@ -135,7 +159,9 @@ export class JailExecution extends Execution {
   }
 
   get #cwd(): string {
-    return this.request.cwd ?? this.#jail.view.workspace
+    const { workspace } = this.#jail.view
+    const { cwd = workspace } = this.request
+    return isAbsolute(cwd) ? cwd : `${workspace}/${cwd}`
   }
 
   /**
@@ -164,9 +190,20 @@ export class JailExecution extends Execution {
       if (this.outcome) return
       log.append(chunk)
       if (log.full && !this.#exited) pipe.pause()
+      this.#listenForSilence()
+      const { outputBytes } = this.#bounds.limits
+      if (outputBytes !== null && this.stdout.bytes + this.stderr.bytes > outputBytes.value) this.#endFor('output')
       this.emit('progress')
     })
     pipe?.on('error', () => pipe.destroy())
+  }
+
+  /** Begins to count the time without output anew. While a reader keeps the command waiting, it is not the command that is silent. */
+  #listenForSilence(): void {
+    const { noOutputTimeoutMs } = this.request
+    clearTimeout(this.#silence)
+    if (noOutputTimeoutMs === undefined || this.#exited || this.#pipes.some((pipe) => pipe.isPaused())) return
+    this.#silence = setTimeout(() => this.#endFor('no-output'), noOutputTimeoutMs)
   }
 
   #discardTheRest(): void {
@@ -174,12 +211,13 @@ export class JailExecution extends Execution {
   }
 
   #terminate(): Promise<void> {
-    this.#ending ??= terminateExecution({
+    const marks = {
       slot: this.#jail,
       candidates: () => this.#jail.processes(),
       leader: this.#child?.pid as number,
       environmentEntry: `${executionVariable}=${this.id}`,
-    }).finally(() => {
+    }
+    this.#ending ??= (this.#group ? this.#group.end() : terminateExecution(marks)).finally(() => {
       this.#ending = undefined
     })
     return this.#ending

@@ -2,9 +2,9 @@ import type { CheckedExecutionRequest } from '../wire/execution.ts'
 import type { Execution } from './execution.ts'
 import { Fifos } from './fifos.ts'
 import { JailFiles } from './files/jail-files.ts'
-import type { Jail } from './jail/jail.ts'
 import { JailExecution } from './jail-execution.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
+import type { Slot } from './slots.ts'
 
 /** Commands and files in real jails. */
 export class JailRuntime implements SlotRuntime {
@@ -20,8 +20,8 @@ export class JailRuntime implements SlotRuntime {
     return this.#fifos.prepare()
   }
 
-  execution(id: string, request: CheckedExecutionRequest, jail: Jail): Execution {
-    return new JailExecution(id, request, jail, this.#fifos)
+  execution(id: string, request: CheckedExecutionRequest, slot: Slot): Execution {
+    return new JailExecution(id, request, slot, this.#fifos)
   }
 
   close(): Promise<void> {

@@ -11,6 +11,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { Executions } from './executions.ts'
 import type { ChosenIsolation } from './jail/choose.ts'
 import { LeaseTable } from './lease-table.ts'
+import type { ControlGroups } from './limits/control-groups.ts'
 import { addRoutes } from './routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import { Slots } from './slots.ts'
@@ -26,6 +27,8 @@ export interface SandboxServerOptions {
   isolation: ChosenIsolation
   /** The limits that hold for each slot. Default: none. */
   limits?: LimitsInForce
+  /** The server's control groups. Default: there are none, and executions are ended without them. */
+  groups?: ControlGroups | null
   /** What every slot has of the host, as its tenant is told. Default: nothing. */
   mounts?: readonly MountView[]
   /** What happens inside of the slots. */
@@ -63,7 +66,14 @@ export class SandboxServer {
     const { log, clock = systemClock, isolation, runtime } = options
     this.#options = options
     this.#limits = options.limits ?? noLimits
-    this.#slots = new Slots({ count: options.slots, kind: isolation.kind, folder: options.slotsFolder, log })
+    this.#slots = new Slots({
+      count: options.slots,
+      kind: isolation.kind,
+      folder: options.slotsFolder,
+      limits: this.#limits,
+      groups: options.groups ?? null,
+      log,
+    })
     this.#leases = new LeaseTable({
       slots: this.#slots,
       terms: { limits: this.#limits, mounts: options.mounts ?? [] },
@@ -118,6 +128,7 @@ export class SandboxServer {
     await this.#slots.close()
     await this.#options.runtime.close()
     await this.#options.isolation.kind.close?.()
+    await this.#options.groups?.close()
   }
 
   /** As when its machine goes away: every connection breaks in the middle of whatever it carries. Then as {@link close}. */

@@ -3,13 +3,17 @@ import { join } from 'node:path'
 import { createPool, type Pool } from 'generic-pool'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
+import { type LimitsInForce, noLimits } from '../wire/limits.ts'
 import type { SlotState } from '../wire/status.ts'
 import type { Jail, JailKind } from './jail/jail.ts'
+import type { ControlGroups } from './limits/control-groups.ts'
+import { SlotBounds } from './slot-bounds.ts'
 
 /** A slot made ready for one lease: its number, and the jail and folders that only this lease will ever see. */
 export interface Slot {
   number: number
   jail: Jail
+  bounds: SlotBounds
 }
 
 /** How long a new lease waits for a slot that is being made ready; it normally takes hundredths of a second. */
@@ -18,7 +22,10 @@ const preparingPatienceMs = 10_000
 /** A number to make a slot of, and the jail that had it before, which may not have come to its end. */
 type Vacancy = { number: number; before: Jail | undefined }
 
-type Stocked = { number: number; root: string; over: boolean } & ({ jail: Jail } | { failure: unknown; before: Jail | undefined })
+type Stocked = { number: number; root: string; over: boolean } & (
+  | { jail: Jail; bounds: SlotBounds }
+  | { failure: unknown; before: Jail | undefined }
+)
 
 /**
  * The slots of this container. Their jails are made ahead of time, each is used for one lease, and a slot that comes back is made anew:
@@ -28,6 +35,8 @@ export class Slots {
   readonly count: number
   readonly #kind: JailKind
   readonly #folder: string
+  readonly #limits: LimitsInForce
+  readonly #groups: ControlGroups | null
   readonly #log: Logger
   readonly #pool: Pool<Stocked>
   readonly #states: SlotState[]
@@ -38,10 +47,21 @@ export class Slots {
   readonly #changes = new EventEmitter<{ idle: [] }>().setMaxListeners(0)
   #generation = 0
 
-  constructor(options: { count: number; kind: JailKind; folder: string; log: Logger }) {
+  constructor(options: {
+    count: number
+    kind: JailKind
+    folder: string
+    /** The limits that hold for each slot. Default: none. */
+    limits?: LimitsInForce
+    /** The server's control groups. Default: there are none. */
+    groups?: ControlGroups | null
+    log: Logger
+  }) {
     this.count = options.count
     this.#kind = options.kind
     this.#folder = options.folder
+    this.#limits = options.limits ?? noLimits
+    this.#groups = options.groups ?? null
     this.#log = options.log
     this.#states = new Array<SlotState>(options.count).fill('wiping')
     this.#free = [...this.#states.keys()].map((number) => ({ number, before: undefined }))
@@ -85,7 +105,7 @@ export class Slots {
     this.#taking++
     const stocked = await this.#takeUsable().finally(() => this.#taking--)
     this.#states[stocked.number] = 'leased'
-    const slot = { number: stocked.number, jail: stocked.jail }
+    const slot = { number: stocked.number, jail: stocked.jail, bounds: stocked.bounds }
     this.#stocked.set(slot, stocked)
     return slot
   }
@@ -110,6 +130,7 @@ export class Slots {
     this.#states[slot.number] = 'wiping'
     try {
       await slot.jail.end()
+      await slot.bounds.end()
     } finally {
       this.#pool.destroy(stocked).catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot could not be given back'))
     }
@@ -149,9 +170,13 @@ export class Slots {
       await before?.end()
       alive = undefined
       const jail = await this.#kind.make(number, root)
+      const bounds = await this.#bounds(number).catch(async (error) => {
+        await jail.end()
+        throw error
+      })
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
-      const stocked: Stocked = { number, root, over: false, jail }
+      const stocked: Stocked = { number, root, over: false, jail, bounds }
       void jail.ended.then(() => {
         stocked.over = true
       })
@@ -163,11 +188,23 @@ export class Slots {
     }
   }
 
+  async #bounds(number: number): Promise<SlotBounds> {
+    const counted = (name: 'memoryBytes' | 'processes' | 'cpuWeight'): number | null => {
+      const limit = this.#limits[name]
+      return limit?.by === 'cgroup' ? limit.value : null
+    }
+    const limits = { memoryBytes: counted('memoryBytes'), processes: counted('processes'), cpuWeight: counted('cpuWeight') }
+    return new SlotBounds(this.#limits, (await this.#groups?.slot(number, limits)) ?? null)
+  }
+
   async #discard(stocked: Stocked): Promise<void> {
     // At once, since the pool makes the next slot without waiting for this; its jail has ended, unless all are being closed.
     this.#states[stocked.number] = 'wiping'
     this.#free.push({ number: stocked.number, before: 'jail' in stocked ? stocked.jail : stocked.before })
-    if ('jail' in stocked) await stocked.jail.end()
+    if ('jail' in stocked) {
+      await stocked.jail.end()
+      await stocked.bounds.end()
+    }
     await this.#kind.wipe(stocked.root)
   }
 

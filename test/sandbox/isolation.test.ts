@@ -18,7 +18,12 @@ for (const isolation of ['jail', 'uid', 'none'] as const) {
   t.test(`isolation ${isolation}`, { skip: isolation === 'uid' ? skipUid : false }, async (t) => {
     const { client, lease, folder, server } = await sandboxServer(t, { isolation, slots: 2 })
     const [a, b] = [await lease('a'), await lease('b')]
-    t.match(a, { isolation, network: 'host' })
+    t.match(a, {
+      isolation,
+      network: isolation === 'jail' ? 'outbound' : 'host',
+      root: rootOf(isolation),
+      user: isolation === 'jail' && asRoot ? 'root' : 'agent',
+    })
     const inA = (command: string) => ran(client, a.leaseId, command)
     const inB = (command: string) => ran(client, b.leaseId, command)
 
@@ -54,6 +59,11 @@ for (const isolation of ['jail', 'uid', 'none'] as const) {
       t.notOk((await readdir(folder)).includes('pipes'))
     })
   })
+}
+
+function rootOf(isolation: string): string {
+  if (isolation !== 'jail') return 'shared'
+  return asRoot ? 'copy-on-write' : 'read-only'
 }
 
 async function keptApart(

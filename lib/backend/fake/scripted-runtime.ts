@@ -2,6 +2,7 @@ import { SlotpoolError } from '../../errors.ts'
 import type { Execution } from '../../sandbox/execution.ts'
 import type { Jail, JailKind } from '../../sandbox/jail/jail.ts'
 import type { SlotRuntime } from '../../sandbox/slot-runtime.ts'
+import type { Slot } from '../../sandbox/slots.ts'
 import type { CheckedExecutionRequest } from '../../wire/execution.ts'
 import { type Script, ScriptedExecution } from './scripted-execution.ts'
 import { ScriptedFiles } from './scripted-files.ts'
@@ -49,7 +50,7 @@ export class ScriptedRuntime implements SlotRuntime {
 
   async start(): Promise<void> {}
 
-  execution(id: string, request: CheckedExecutionRequest, jail: Jail): Execution {
+  execution(id: string, request: CheckedExecutionRequest, { jail }: Slot): Execution {
     return new ScriptedExecution(id, request, { script: this.#script, files: this.files.treeOf(jail).files, slot: jail })
   }
 

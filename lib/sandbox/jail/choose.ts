@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import type { IsolationChoice, NetworkChoice } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { IsolationLevel } from '../../wire/lease.ts'
-import { LoopbackNetwork } from '../network/loopback-network.ts'
+import { chooseNetwork } from '../network/choose-network.ts'
 import type { SlotNetworkKind } from '../network/network.ts'
-import { SharedNetwork } from '../network/shared-network.ts'
 import { runProgram } from '../run-program.ts'
 import { executionMembers } from '../terminate.ts'
 import { toolPath } from '../tool-path.ts'
@@ -58,7 +57,11 @@ export async function chooseIsolation(options: IsolationOptions): Promise<Chosen
   }
 
   if (isolation === 'auto' || isolation === 'jail') {
-    const { network, reason: networkReason } = await chooseNetwork(options)
+    const { network, reason: networkReason } = await chooseNetwork({
+      network: options.network,
+      where: options.system === 'image' ? 'container' : 'host',
+      allow: options.networkAllow ?? [],
+    })
     const kinds: (JailKind | Error)[] = process.geteuid?.() === 0 ? [await copyOnWriteJails(options, network)] : []
     kinds.push(new BubblewrapJails({ network, uidBase, mounts }))
     for (const kind of kinds) {
@@ -151,9 +154,4 @@ async function seesProcesses(jail: Jail): Promise<boolean> {
     child.stdin.end('\n')
     await ended
   }
-}
-
-async function chooseNetwork(options: IsolationOptions): Promise<{ network: SlotNetworkKind; reason: string | null }> {
-  if (options.network === 'none') return { network: new LoopbackNetwork(), reason: null }
-  return { network: new SharedNetwork(), reason: networkReason('jail', options.network) }
 }

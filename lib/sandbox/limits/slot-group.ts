@@ -65,6 +65,11 @@ export class SlotGroup {
     }
   }
 
+  /** Whether executions can have groups of their own. */
+  get endsExecutions(): boolean {
+    return this.#killable !== undefined
+  }
+
   /**
    * The files that a process writes `0` to, in this order, to count for the slot from then on. It must be a process of one thread that
    * gives up when one cannot be written: the slot is being ended then.
