@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import { fileQuery, listQuery, removeQuery, tarQuery, writeQuery } from '../wire/files.ts'
-import { frameHeader, frameType, jsonFrame } from '../wire/frames.ts'
+import { frameHeader, frameType, jsonFrame, maxFrameBytes } from '../wire/frames.ts'
 import { leaseId } from '../wire/lease.ts'
 import { framesMediaType } from '../wire/protocol.ts'
 import type { HeldLease } from './held-lease.ts'
@@ -92,8 +92,11 @@ async function* framed(content: Readable): AsyncGenerator<Buffer> {
   let bytes = 0
   try {
     for await (const chunk of content as AsyncIterable<Buffer>) {
-      yield frameHeader(frameType.stdout, chunk.length)
-      yield chunk
+      for (let at = 0; at < chunk.length; at += maxFrameBytes) {
+        const piece = chunk.subarray(at, at + maxFrameBytes)
+        yield frameHeader(frameType.stdout, piece.length)
+        yield piece
+      }
       bytes += chunk.length
     }
     yield jsonFrame(frameType.end, { bytes })

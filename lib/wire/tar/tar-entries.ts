@@ -29,7 +29,7 @@ export interface TarEntry {
  * it is unpacked into is refused by its headers, before its content: absolute paths, `..`, paths through a link, hard links to anything but
  * an earlier file.
  *
- * `encoding` is how names that stand in the tar as bytes are read: `utf-8`, which refuses what is not UTF-8, or `latin1`, a byte a character.
+ * `encoding` is how paths and targets are given: `utf-8`, which refuses what is not UTF-8, or `latin1`, each byte of it as a character.
  *
  * @throws {SlotpoolError} `FILE_TOO_LARGE` beyond a bound; `FILE_FAILED` when it is no tar, is cut short, compressed or sparse, or an entry is refused.
  */
@@ -59,7 +59,7 @@ export async function* tarEntries(
       if (entries > maxEntries) throw tooLarge(`more than ${maxEntries} entries`, `at most ${maxEntries}`)
       if (bytes > maxBytes) throw tooLarge(`files of ${bytes} bytes or more together, up to ${shown(entry.path)}`, `at most ${maxBytes}`)
       end = (header.byteOffset ?? 0) + Math.ceil((header.size ?? 0) / blockBytes) * blockBytes
-      yield { ...entry, content: one as unknown as AsyncIterable<Buffer> }
+      yield { ...entry, content: contentOf(one as unknown as AsyncIterable<Buffer>, () => failure) }
       // What was not read of it is passed over.
       one.resume()
     }
@@ -70,6 +70,15 @@ export async function* tarEntries(
     throw asTarError(failure ?? error)
   } finally {
     parser.destroy(null)
+  }
+}
+
+/** The bytes of one entry. A tar that ends in the middle of them fails here. */
+async function* contentOf(entry: AsyncIterable<Buffer>, failure: () => unknown): AsyncGenerator<Buffer> {
+  try {
+    yield* entry
+  } catch (error) {
+    throw asTarError(failure() ?? error)
   }
 }
 
@@ -119,18 +128,17 @@ class EntryChecks {
 
   check(header: Header, encoding: 'utf-8' | 'latin1'): Omit<TarEntry, 'content'> {
     const type = typeOf(header)
-    const path = this.#path(header.name, 'an entry')
-    const pax = header.pax as { path?: string } | null | undefined
-    const inBytes = encoding === 'latin1' && !pax?.path
-    if (!inBytes && path.includes('\ufffd')) throw refused(`an entry ${shown(path)} whose name is not UTF-8`, 'UTF-8')
+    const { name, linkname } = names(header, encoding)
+    const path = this.#path(name, 'an entry')
+    if (encoding === 'utf-8' && path.includes('\ufffd')) throw refused(`an entry ${shown(path)} whose name is not UTF-8`, 'UTF-8')
     this.#forbidLinks(path)
     let target = ''
     if (type === 'link') {
-      target = header.linkname ?? ''
+      target = linkname
       if (target === '' || target.includes('\0') || target.length > pathMax) throw refused(`a link ${shown(path)} to nowhere`, 'a target')
     }
     if (type === 'hardlink') {
-      target = this.#path(header.linkname ?? '', `the target of the hard link ${shown(path)}`)
+      target = this.#path(linkname, `the target of the hard link ${shown(path)}`)
       if (!this.#files.has(target)) {
         throw refused(`a hard link ${shown(path)} to ${shown(target)}`, 'one to a file that stands before it in the tar')
       }
@@ -193,6 +201,15 @@ function typeOf(header: Header): TarEntry['type'] {
   }
 }
 
+/** Those in a header of their own are always read as UTF-8. */
+function names(header: Header, encoding: 'utf-8' | 'latin1'): { name: string; linkname: string } {
+  const pax = header.pax as { path?: string; linkpath?: string } | null | undefined
+  const linkname = header.linkname ?? ''
+  if (encoding === 'utf-8') return { name: header.name, linkname }
+  const asBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+  return { name: pax?.path ? asBytes(pax.path) : header.name, linkname: pax?.linkpath ? asBytes(pax.linkpath) : linkname }
+}
+
 function refused(got: string, expected: string): SlotpoolError {
   return new SlotpoolError('FILE_FAILED', `got ${got}, expected ${expected}`, { details: { reason: got } })
 }
@@ -202,6 +219,9 @@ function tooLarge(got: string, expected: string): SlotpoolError {
 }
 
 function shown(name: string): string {
+  // Where it is given as bytes they are mostly UTF-8.
+  const text = Buffer.from(name, 'latin1').toString('utf8')
+  if (!text.includes('\ufffd') && Buffer.from(text).toString('latin1') === name) name = text
   return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name)
 }
 

@@ -34,7 +34,7 @@ async function addAll(packing: Pack, members: AsyncIterable<TarMember>): Promise
       mtime: one.modified,
       ...(one.target === '' ? {} : { linkname: one.target }),
     }
-    if (one.type !== 'file' || one.bytes === 0) {
+    if (one.type !== 'file') {
       await settled((done) => void packing.entry({ ...header, size: 0 }, done))
       continue
     }
