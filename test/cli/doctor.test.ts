@@ -6,7 +6,7 @@ t.test('doctor', async (t) => {
   const [json, text] = await Promise.all([run(['doctor', '--json']), run(['doctor'])])
   t.match(json, { code: 0, stderr: '' })
   const { checks } = JSON.parse(json.stdout)
-  const names = ['node', 'docker', 'nomad', 'bubblewrap', 'apptainer', 'cgroups']
+  const names = ['node', 'docker', 'nomad', 'bubblewrap', 'slirp4netns', 'apptainer', 'cgroups']
   t.same(
     checks.map((one: { name: string }) => one.name),
     names,

@@ -3,7 +3,7 @@ import type { Machine } from './machine.ts'
 import { type PackageManager, packageManager } from './os-release.ts'
 
 /** What doctor can tell how to install. */
-export type Installable = 'bash' | 'bubblewrap' | 'util-linux' | 'docker' | 'nomad' | 'apptainer'
+export type Installable = 'bash' | 'bubblewrap' | 'util-linux' | 'slirp4netns' | 'nftables' | 'iproute2' | 'docker' | 'nomad' | 'apptainer'
 
 const install: Readonly<Record<PackageManager, string>> = {
   apt: 'apt-get install -y',
@@ -16,7 +16,7 @@ const install: Readonly<Record<PackageManager, string>> = {
 /** Packages with another name than the part. */
 const packageNames: Readonly<Partial<Record<PackageManager, Partial<Record<Installable, string>>>>> = {
   apt: { docker: 'docker.io' },
-  dnf: { docker: 'moby-engine' },
+  dnf: { docker: 'moby-engine', iproute2: 'iproute' },
 }
 
 const apptainerVersion = '1.4.5'

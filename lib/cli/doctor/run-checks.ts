@@ -8,6 +8,7 @@ import { checkDocker } from './docker.ts'
 import { type Machine, thisMachine } from './machine.ts'
 import { checkNode } from './node.ts'
 import { checkNomad } from './nomad.ts'
+import { checkSlirp4netns } from './slirp4netns.ts'
 
 /** Each check is done within this: what takes longer is said to be silent. A healthy machine takes well under a second. */
 const checkTimeoutMs = 10_000
@@ -23,6 +24,7 @@ export async function runChecks(config: Config, signal?: AbortSignal, machine: M
     ['docker', (bound) => checkDocker(machine, bound)],
     ['nomad', (bound) => checkNomad(config, machine, bound)],
     ['bubblewrap', (bound) => checkBubblewrap(config, machine, bound)],
+    ['slirp4netns', (bound) => checkSlirp4netns(config, machine, bound)],
     ['apptainer', (bound) => checkApptainer(machine, bound)],
     ['cgroups', () => checkCgroups(machine)],
   ]

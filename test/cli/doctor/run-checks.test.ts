@@ -10,7 +10,7 @@ import { loadConfig } from '../../../lib/config.ts'
 import { bareMachine } from '../../fixtures/doctor-machine.ts'
 import { deadAddress } from '../../fixtures/fake-nomad.ts'
 
-const names = ['node', 'docker', 'nomad', 'bubblewrap', 'apptainer', 'cgroups']
+const names = ['node', 'docker', 'nomad', 'bubblewrap', 'slirp4netns', 'apptainer', 'cgroups']
 
 t.test('every part has its line, on a machine that has nothing too', async (t) => {
   const DOCKER_HOST = `unix://${t.testdir()}/none.sock`
@@ -22,7 +22,7 @@ t.test('every part has its line, on a machine that has nothing too', async (t) =
   )
   t.same(
     checks.filter(({ found, name }) => !found && name !== 'cgroups').map(({ name }) => name),
-    ['docker', 'nomad', 'bubblewrap', 'apptainer'],
+    ['docker', 'nomad', 'bubblewrap', 'slirp4netns', 'apptainer'],
   )
   for (const check of checks) t.same(Object.keys(check).sort(), ['detail', 'found', 'mend', 'name', 'version'])
 })
