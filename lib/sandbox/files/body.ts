@@ -12,5 +12,8 @@ export async function* bodyOf(content: Readable): AsyncGenerator<Buffer> {
     yield* content.iterator({ destroyOnReturn: false })
   } catch (cause) {
     throw new SlotpoolError('CANCELLED', 'the request was cut short by its sender', { cause })
+  } finally {
+    // What nobody wanted is passed over, or the connection would stand still before its answer.
+    content.resume()
   }
 }

@@ -7,7 +7,7 @@ export const listingFormat = '%y %s %m %T@\\0%P\\0%l\\0'
 
 /** Longer than the longest path of a folder nested far deeper than a path may be. */
 const maxFieldBytes = 64 * 1024
-const factsPattern = /^([A-Za-z]) ([0-9]{1,16}) ([0-7]{1,4}) (-?[0-9]{1,12})(?:\.[0-9]{1,10})?$/
+const factsPattern = /^([A-Za-z]) ([0-9]{1,16}) ([0-7]{1,4}) (-?[0-9]{1,12})(?:\.([0-9]{1,10}))?$/
 const types = new Map<string, FileEntry['type']>([
   ['f', 'file'],
   ['d', 'folder'],
@@ -69,7 +69,7 @@ export class ListingReader {
   }
 
   #entry(facts: string, below: Buffer, target: Buffer): FileEntry {
-    const [, kind = '', bytes, mode = '', seconds] = factsPattern.exec(facts) ?? []
+    const [, kind = '', bytes, mode = '', seconds, fraction = '0'] = factsPattern.exec(facts) ?? []
     if (kind === '' || !Number.isSafeInteger(Number(bytes))) throw this.#notListing(JSON.stringify(facts.slice(0, 80)))
     const [suffix, fits] = this.#decode(below)
     const [pointsTo, targetFits] = this.#decode(target)
@@ -81,7 +81,7 @@ export class ListingReader {
       type,
       bytes: Number(bytes),
       mode: Number.parseInt(mode, 8),
-      modifiedAtMs: Number(seconds) * 1000,
+      modifiedAtMs: Number(seconds) * 1000 + Math.floor(Number(`0.${fraction}`) * 1000),
       ...(type === 'link' ? { target: pointsTo } : {}),
       ...(fits && targetFits ? {} : { notUtf8: true as const }),
     }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
+import { fileTreeContract } from './file-trees.ts'
 import type { PoolUnderTest } from './pool-under-test.ts'
 
 /** Files go into a slot and come out of it as they are. */
@@ -32,4 +33,6 @@ export async function fileContract(t: Test, { pool }: PoolUnderTest): Promise<vo
     for (const path of ['', 'a\0b', '\ud800']) await t.rejects(files.read(path), { code: 'FILE_FAILED' })
     t.equal(await files.read('for-cat'), 'hi\n')
   })
+
+  await t.test('whole folders', (t) => fileTreeContract(t, slot))
 }
