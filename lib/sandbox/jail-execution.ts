@@ -85,7 +85,10 @@ export class JailExecution extends Execution {
   protected async perform(): Promise<Outcome> {
     this.#group = await this.#bounds.execution()
     const reached = await this.#bounds.watch(() => this.#endFor('disk'))
-    const child = await this.#spawn()
+    const child = await this.#spawn().catch(async (error) => {
+      await Promise.all([reached(), this.#group?.leave()])
+      throw error
+    })
     const startedAt = performance.now()
     const timer = setTimeout(() => this.#endFor('total'), this.request.timeoutMs)
     this.#listenForSilence()
@@ -97,6 +100,7 @@ export class JailExecution extends Execution {
       clearTimeout(timer)
       await this.#ending
       await Promise.all(this.#pipes.map(drainPipe))
+      const limit = await reached()
       const cause = this.#cause
       if (this.#failure && (cause === undefined || cause === 'cancelled')) throw this.#failure
       if (signal === 'SIGKILL' && cause === undefined) await this.#blameJail()
@@ -109,7 +113,7 @@ export class JailExecution extends Execution {
           signal: cause === undefined ? signal : 'SIGKILL',
           timedOut: timeout !== null,
           timeout,
-          limit: cause === 'output' || cause === 'disk' ? cause : await reached(),
+          limit: cause === 'output' || cause === 'disk' ? cause : limit,
           skippedEnv: this.#environment.skipped,
           cancelled: cause === 'cancelled',
           durationMs,

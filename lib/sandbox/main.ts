@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import { listenAddress, parseArguments } from './arguments.ts'
+import { chooseLimits } from './choose-limits.ts'
 import { chooseIsolation } from './jail/choose.ts'
 import { JailRuntime } from './jail-runtime.ts'
 import { SandboxServer } from './server.ts'
@@ -35,18 +36,26 @@ async function main(): Promise<void> {
   await wipeSlotFolders(pipesFolder)
   // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
   await mkdir(slotsFolder, { recursive: true, mode: 0o711 })
+  const isolation = await chooseIsolation({
+    isolation: args.isolation,
+    network: args.network,
+    networkAllow: args['network-allow'],
+    uidBase: args['uid-base'],
+    folder: slotsFolder,
+    systemFolder: join(args['state-dir'], 'system'),
+    system: args.system,
+    mounts: args.mounts,
+  })
+  const { limits, groups, reason: groupsReason } = await chooseLimits({ asked: args.limits, kind: isolation.kind, slotsFolder })
   const server = await SandboxServer.start({
     pool: args.pool,
     slots: args.slots,
     token,
     slotsFolder,
-    isolation: await chooseIsolation({
-      isolation: args.isolation,
-      network: args.network,
-      uidBase: args['uid-base'],
-      folder: slotsFolder,
-      systemFolder: join(args['state-dir'], 'system'),
-    }),
+    isolation,
+    limits,
+    groups,
+    mounts: args.mounts.map(({ target, readOnly, description }) => ({ target, readOnly, description })),
     runtime: new JailRuntime(pipesFolder),
     ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),
     onIdle: () => void stop('nobody used this pool'),
@@ -71,9 +80,9 @@ async function main(): Promise<void> {
   process.on('SIGHUP', () => {})
 
   await server.listen(listenAddress(args.listen))
-  const { isolation, isolationReason, network, bootId } = server.status()
-  log.info({ pool: args.pool, slots: args.slots, isolation, isolationReason, network, bootId, pid: process.pid }, 'serving')
-  tellStarter({ ready: { bootId, pid: process.pid } })
+  const { slots: _, ...status } = server.status()
+  log.info({ ...status, slots: args.slots, groupsReason, pid: process.pid }, 'serving')
+  tellStarter({ ready: { bootId: server.bootId, pid: process.pid } })
 }
 
 try {

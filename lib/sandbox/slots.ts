@@ -7,6 +7,7 @@ import { type LimitsInForce, noLimits } from '../wire/limits.ts'
 import type { SlotState } from '../wire/status.ts'
 import type { Jail, JailKind } from './jail/jail.ts'
 import type { ControlGroups } from './limits/control-groups.ts'
+import { DiskWatch } from './limits/disk-watch.ts'
 import { SlotBounds } from './slot-bounds.ts'
 
 /** A slot made ready for one lease: its number, and the jail and folders that only this lease will ever see. */
@@ -170,7 +171,7 @@ export class Slots {
       await before?.end()
       alive = undefined
       const jail = await this.#kind.make(number, root)
-      const bounds = await this.#bounds(number).catch(async (error) => {
+      const bounds = await this.#bounds(number, root, jail).catch(async (error) => {
         await jail.end()
         throw error
       })
@@ -188,13 +189,15 @@ export class Slots {
     }
   }
 
-  async #bounds(number: number): Promise<SlotBounds> {
+  async #bounds(number: number, root: string, jail: Jail): Promise<SlotBounds> {
     const counted = (name: 'memoryBytes' | 'processes' | 'cpuWeight'): number | null => {
       const limit = this.#limits[name]
       return limit?.by === 'cgroup' ? limit.value : null
     }
     const limits = { memoryBytes: counted('memoryBytes'), processes: counted('processes'), cpuWeight: counted('cpuWeight') }
-    return new SlotBounds(this.#limits, (await this.#groups?.slot(number, limits)) ?? null)
+    const maxBytes = this.#limits.diskBytes?.value
+    const disk = maxBytes === undefined ? null : new DiskWatch({ folders: [root], maxBytes, holders: () => jail.processes() })
+    return new SlotBounds({ limits: this.#limits, group: (await this.#groups?.slot(number, limits)) ?? null, disk })
   }
 
   async #discard(stocked: Stocked): Promise<void> {
