@@ -39,5 +39,7 @@ function joinNoOutputTimeout(words: readonly string[]): string[] {
     if (joined.at(-1) === noOutputTimeout) joined.push(`${joined.pop()}=${word}`)
     else joined.push(word)
   }
+  // Without its value it is refused as one that has none.
+  if (joined.at(-1) === noOutputTimeout) joined.push(`${joined.pop()}=`)
   return joined
 }

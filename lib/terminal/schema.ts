@@ -2,7 +2,7 @@
 export const terminalToolSchema = {
   name: 'terminal',
   description:
-    'Run a command with bash in a Linux workspace of your own, as an ordinary user. Files and background processes stay from one command ' +
+    'Run a command with bash in a Linux workspace of your own. Files and background processes stay from one command ' +
     'to the next; the working directory and shell variables do not. There is no terminal to answer questions on: use flags such as -y. ' +
     'Output of stdout and stderr comes back in the order in which it was written; very long output is cut in the middle.',
   parameters: {

@@ -13,7 +13,7 @@ for (const [given, expected] of [
   ['--no-output-timeout 5 exec ls', '--no-output-timeout=5 exec -- ls'],
   ['exec ls --no-output-timeout 5', 'exec -- ls --no-output-timeout 5'],
   ['exec -- --no-output-timeout 5', 'exec -- --no-output-timeout 5'],
-  ['exec --no-output-timeout', 'exec --no-output-timeout'],
+  ['exec --no-output-timeout', 'exec --no-output-timeout='],
   ['exec -v /a:/b --mount /c:/d ls', 'exec -v /a:/b --mount /c:/d -- ls'],
   ['exec -v/a:/b ls', 'exec -v/a:/b -- ls'],
   ['--pool p exec ls exec', '--pool p exec -- ls exec'],
