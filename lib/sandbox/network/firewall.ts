@@ -103,7 +103,8 @@ export class Firewall {
         await firewall.remove(block).catch(() => {})
       }
     }
-    throw new Error(failures.join('; '))
+    // What the system prefers is what can be mended.
+    throw new Error(failures[0])
   }
 
   /** Takes the block's rules away, where there are any. */

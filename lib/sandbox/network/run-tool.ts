@@ -22,7 +22,10 @@ export async function runTool(program: readonly string[], input = ''): Promise<s
       ),
     ])
     if (exitCode === 0) return stdout
-    throw new Error(`${file}: ${stderr.trim() || (signal === null ? `exit code ${exitCode}` : `ended by ${signal}`)}`)
+    const complaint = stderr.trim().replace(/\s*\n\s*/g, '; ')
+    throw new Error(`${file}: ${complaint || (signal === null ? `exit code ${exitCode}` : `ended by ${signal}`)}`)
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? new Error(`${file} is not installed`, { cause: error }) : error
   } finally {
     clearTimeout(timer)
   }
