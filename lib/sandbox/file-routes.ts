@@ -22,7 +22,7 @@ export function addFileRoutes(app: FastifyInstance, { leases, runtime }: { lease
     const lease = held(request)
     const { path } = checked(fileQuery, request.query)
     await leases.use(lease, async () => {
-      const content = await files.read(lease.slot.jail, path, goneSignal(reply))
+      const content = await files.read(lease.slot, path, goneSignal(reply))
       await sent(content, reply.type('application/octet-stream'))
     })
     return reply
@@ -32,14 +32,14 @@ export function addFileRoutes(app: FastifyInstance, { leases, runtime }: { lease
     const lease = held(request)
     const { path, mode } = checked(writeQuery, request.query)
     const bytes = announcedBytes(request)
-    await leases.use(lease, () => files.write(lease.slot.jail, path, request.raw, { bytes, mode }, goneSignal(reply)))
+    await leases.use(lease, () => files.write(lease.slot, path, request.raw, { bytes, mode }, goneSignal(reply)))
     return reply.status(204).send()
   })
 
   app.delete('/v1/leases/:leaseId/files', async (request, reply) => {
     const lease = held(request)
     const { path, recursive } = checked(removeQuery, request.query)
-    await leases.use(lease, () => files.remove(lease.slot.jail, path, recursive !== undefined, goneSignal(reply)))
+    await leases.use(lease, () => files.remove(lease.slot, path, recursive !== undefined, goneSignal(reply)))
     return reply.status(204).send()
   })
 
@@ -47,33 +47,33 @@ export function addFileRoutes(app: FastifyInstance, { leases, runtime }: { lease
     const lease = held(request)
     const { path, recursive, maxEntries } = checked(listQuery, request.query)
     const bounds = { recursive: recursive !== undefined, maxEntries }
-    return { entries: await leases.use(lease, () => files.list(lease.slot.jail, path, bounds, goneSignal(reply))) }
+    return { entries: await leases.use(lease, () => files.list(lease.slot, path, bounds, goneSignal(reply))) }
   })
 
   app.get('/v1/leases/:leaseId/files/stat', async (request, reply) => {
     const lease = held(request)
     const { path } = checked(fileQuery, request.query)
-    return { entry: await leases.use(lease, () => files.stat(lease.slot.jail, path, goneSignal(reply))) }
+    return { entry: await leases.use(lease, () => files.stat(lease.slot, path, goneSignal(reply))) }
   })
 
   app.post('/v1/leases/:leaseId/files/folder', async (request, reply) => {
     const lease = held(request)
     const { path } = checked(fileQuery, request.query)
-    await leases.use(lease, () => files.makeFolder(lease.slot.jail, path, goneSignal(reply)))
+    await leases.use(lease, () => files.makeFolder(lease.slot, path, goneSignal(reply)))
     return reply.status(204).send()
   })
 
   app.put('/v1/leases/:leaseId/files/tar', async (request, reply) => {
     const lease = held(request)
     const { path, ...bounds } = checked(tarQuery, request.query)
-    return leases.use(lease, () => files.uploadTar(lease.slot.jail, path, request.raw, bounds, goneSignal(reply)))
+    return leases.use(lease, () => files.uploadTar(lease.slot, path, request.raw, bounds, goneSignal(reply)))
   })
 
   app.get('/v1/leases/:leaseId/files/tar', async (request, reply) => {
     const lease = held(request)
     const { path } = checked(fileQuery, request.query)
     await leases.use(lease, async () => {
-      const content = await files.downloadTar(lease.slot.jail, path, goneSignal(reply))
+      const content = await files.downloadTar(lease.slot, path, goneSignal(reply))
       await sent(Readable.from(framed(content), { objectMode: false }), reply.type(framesMediaType))
     })
     return reply

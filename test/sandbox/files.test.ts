@@ -56,7 +56,7 @@ t.test('a reader that goes away before the first byte is not waited for', async 
   await promisify(execFile)('mkfifo', [fifo])
   const jail = { enter: () => ({ file: 'cat', args: [fifo] }), processes: async () => [] } as unknown as Jail
   const gone = new AbortController()
-  const reading = new JailFiles().read(jail, 'silent', gone.signal)
+  const reading = new JailFiles().read({ jail }, 'silent', gone.signal)
   // Opens once the program has it open too.
   const writer = await open(fifo, 'w')
   t.teardown(() => writer.close())

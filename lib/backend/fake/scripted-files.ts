@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
-import type { FileSystem, ListBounds } from '../../sandbox/files/file-system.ts'
+import type { FileSlot, FileSystem, ListBounds } from '../../sandbox/files/file-system.ts'
 import type { WriteOptions } from '../../sandbox/files/write-file.ts'
 import type { Jail } from '../../sandbox/jail/jail.ts'
 import { type FileEntry, maxFileBytes, type TarBounds, type TarResult } from '../../wire/files.ts'
@@ -28,7 +28,7 @@ export class ScriptedFiles implements FileSystem {
     return tree
   }
 
-  async read(jail: Jail, path: string): Promise<Readable> {
+  async read({ jail }: FileSlot, path: string): Promise<Readable> {
     const tree = this.treeOf(jail)
     const place = tree.place(path)
     if (tree.kind(place) === 'folder') throw tree.refused(path, 'not a regular file')
@@ -37,7 +37,7 @@ export class ScriptedFiles implements FileSystem {
     return Readable.from([content])
   }
 
-  async write(jail: Jail, path: string, content: Readable, { bytes, mode }: WriteOptions): Promise<void> {
+  async write({ jail }: FileSlot, path: string, content: Readable, { bytes, mode }: WriteOptions): Promise<void> {
     const tree = this.treeOf(jail)
     const place = posix.join(tree.place(posix.dirname(path)), posix.basename(path))
     if (tree.kind(tree.place(path)) === 'folder') throw tree.refused(path, 'it is a folder')
@@ -49,7 +49,7 @@ export class ScriptedFiles implements FileSystem {
     tree.put(place, whole, mode)
   }
 
-  async list(jail: Jail, path: string, { recursive, maxEntries }: ListBounds): Promise<FileEntry[]> {
+  async list({ jail }: FileSlot, path: string, { recursive, maxEntries }: ListBounds): Promise<FileEntry[]> {
     const tree = this.treeOf(jail)
     const place = folderAt(tree, path)
     const found = below(tree, place).filter((one) => recursive || !one.includes('/'))
@@ -62,12 +62,12 @@ export class ScriptedFiles implements FileSystem {
     return found.map((one) => tree.entry(posix.join(place, one), `${start}${one}`)).sort((a, b) => (a.path < b.path ? -1 : 1))
   }
 
-  async stat(jail: Jail, path: string): Promise<FileEntry> {
+  async stat({ jail }: FileSlot, path: string): Promise<FileEntry> {
     const tree = this.treeOf(jail)
     return tree.entry(tree.place(path, false), path)
   }
 
-  async remove(jail: Jail, path: string, recursive: boolean): Promise<void> {
+  async remove({ jail }: FileSlot, path: string, recursive: boolean): Promise<void> {
     const tree = this.treeOf(jail)
     const place = tree.place(path, false)
     const kind = tree.kind(place)
@@ -77,12 +77,12 @@ export class ScriptedFiles implements FileSystem {
     tree.remove(place)
   }
 
-  async makeFolder(jail: Jail, path: string): Promise<void> {
+  async makeFolder({ jail }: FileSlot, path: string): Promise<void> {
     const tree = this.treeOf(jail)
     tree.makeFolder(tree.place(path))
   }
 
-  async uploadTar(jail: Jail, path: string, content: Readable, bounds: TarBounds): Promise<TarResult> {
+  async uploadTar({ jail }: FileSlot, path: string, content: Readable, bounds: TarBounds): Promise<TarResult> {
     const tree = this.treeOf(jail)
     const place = tree.place(path)
     const entries: (Omit<TarEntry, 'content'> & { whole: Buffer })[] = []
@@ -107,7 +107,7 @@ export class ScriptedFiles implements FileSystem {
     return { entries: entries.length, bytes: entries.reduce((sum, one) => sum + one.bytes, 0) }
   }
 
-  async downloadTar(jail: Jail, path: string): Promise<Readable> {
+  async downloadTar({ jail }: FileSlot, path: string): Promise<Readable> {
     const tree = this.treeOf(jail)
     const place = tree.place(path)
     const kind = tree.kind(place)

@@ -1,4 +1,4 @@
-import type { Jail } from '../jail/jail.ts'
+import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
 import { slotPath } from './slot-path.ts'
 import { withProgram } from './slot-program.ts'
@@ -34,13 +34,13 @@ interface Options {
  *
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason; `CANCELLED`.
  */
-export function removeFile(jail: Jail, path: string, { recursive, ...options }: Options & { recursive: boolean }): Promise<void> {
-  const { workspace, home, tmp } = jail.view
+export function removeFile(slot: FileSlot, path: string, { recursive, ...options }: Options & { recursive: boolean }): Promise<void> {
+  const { workspace, home, tmp } = slot.jail.view
   const args = [slotPath(path), recursive ? 'recursive' : '', workspace, home, tmp]
-  return withProgram({ jail, script: removeScript, args, path, ...options }, async (program) => void program.stdin.end())
+  return withProgram({ slot, script: removeScript, args, path, ...options }, async (program) => void program.stdin.end())
 }
 
 /** Makes a folder, and those above it where they are missing; one that is there is no error. @throws {SlotpoolError} `FILE_FAILED`, `CANCELLED`. */
-export function makeFolder(jail: Jail, path: string, options: Options): Promise<void> {
-  return withProgram({ jail, script: folderScript, args: [slotPath(path)], path, ...options }, async (program) => void program.stdin.end())
+export function makeFolder(slot: FileSlot, path: string, options: Options): Promise<void> {
+  return withProgram({ slot, script: folderScript, args: [slotPath(path)], path, ...options }, async (program) => void program.stdin.end())
 }

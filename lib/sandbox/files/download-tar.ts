@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Jail } from '../jail/jail.ts'
+import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
 import { begun, outputOf } from './program-output.ts'
 import { slotPath } from './slot-path.ts'
@@ -23,8 +23,12 @@ fi
  *
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED`, also from the stream; `CANCELLED`.
  */
-export async function downloadTar(jail: Jail, path: string, options: { signal: AbortSignal; patience: PatienceLimits }): Promise<Readable> {
-  const program = new SlotProgram({ jail, script, args: [slotPath(path)], path, output: true, ...options })
+export async function downloadTar(
+  slot: FileSlot,
+  path: string,
+  options: { signal: AbortSignal; patience: PatienceLimits },
+): Promise<Readable> {
+  const program = await SlotProgram.start({ slot, script, args: [slotPath(path)], path, output: true, ...options })
   program.stdin.end()
   const content = outputOf(program)
   try {

@@ -1,7 +1,14 @@
 import type { Readable } from 'node:stream'
 import type { FileEntry, TarBounds, TarResult } from '../../wire/files.ts'
 import type { Jail } from '../jail/jail.ts'
+import type { SlotBounds } from '../slot-bounds.ts'
 import type { WriteOptions } from './write-file.ts'
+
+/** Where files are worked on: in a jail, within the limits of its slot. */
+export interface FileSlot {
+  readonly jail: Jail
+  readonly bounds?: Pick<SlotBounds, 'execution' | 'terms' | 'watch'>
+}
 
 /** How much of a folder is listed. */
 export interface ListBounds {
@@ -15,13 +22,13 @@ export interface ListBounds {
  */
 export interface FileSystem {
   /** Streams a file out of a slot; ends only when it was whole. */
-  read(jail: Jail, path: string, signal: AbortSignal): Promise<Readable>
-  write(jail: Jail, path: string, content: Readable, options: WriteOptions, signal: AbortSignal): Promise<void>
-  list(jail: Jail, path: string, bounds: ListBounds, signal: AbortSignal): Promise<FileEntry[]>
-  stat(jail: Jail, path: string, signal: AbortSignal): Promise<FileEntry>
-  remove(jail: Jail, path: string, recursive: boolean, signal: AbortSignal): Promise<void>
-  makeFolder(jail: Jail, path: string, signal: AbortSignal): Promise<void>
-  uploadTar(jail: Jail, path: string, content: Readable, bounds: TarBounds, signal: AbortSignal): Promise<TarResult>
+  read(slot: FileSlot, path: string, signal: AbortSignal): Promise<Readable>
+  write(slot: FileSlot, path: string, content: Readable, options: WriteOptions, signal: AbortSignal): Promise<void>
+  list(slot: FileSlot, path: string, bounds: ListBounds, signal: AbortSignal): Promise<FileEntry[]>
+  stat(slot: FileSlot, path: string, signal: AbortSignal): Promise<FileEntry>
+  remove(slot: FileSlot, path: string, recursive: boolean, signal: AbortSignal): Promise<void>
+  makeFolder(slot: FileSlot, path: string, signal: AbortSignal): Promise<void>
+  uploadTar(slot: FileSlot, path: string, content: Readable, bounds: TarBounds, signal: AbortSignal): Promise<TarResult>
   /** Streams a tar out of a slot; ends only when it was whole. */
-  downloadTar(jail: Jail, path: string, signal: AbortSignal): Promise<Readable>
+  downloadTar(slot: FileSlot, path: string, signal: AbortSignal): Promise<Readable>
 }

@@ -1,6 +1,6 @@
 import { SlotpoolError } from '../../errors.ts'
 import type { FileEntry } from '../../wire/files.ts'
-import type { Jail } from '../jail/jail.ts'
+import type { FileSlot } from './file-system.ts'
 import { ListingReader, listingFormat } from './listing.ts'
 import type { PatienceLimits } from './patience.ts'
 import { slotPath } from './slot-path.ts'
@@ -30,17 +30,17 @@ interface Options {
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED`; `FILE_TOO_LARGE` with more than `maxEntries` entries; `CANCELLED`.
  */
 export function listFiles(
-  jail: Jail,
+  slot: FileSlot,
   path: string,
   { recursive, maxEntries, ...options }: Options & { recursive: boolean; maxEntries: number },
 ): Promise<FileEntry[]> {
   const args = [slotPath(path), recursive ? 'recursive' : '']
-  return withProgram({ jail, script: listScript, args, path, output: true, ...options }, (program) => listing(program, maxEntries))
+  return withProgram({ slot, script: listScript, args, path, output: true, ...options }, (program) => listing(program, maxEntries))
 }
 
 /** What a path is; its last part is not followed where it is a link. @throws {SlotpoolError} `FILE_NOT_FOUND`, `FILE_FAILED`, `CANCELLED`. */
-export async function statFile(jail: Jail, path: string, options: Options): Promise<FileEntry> {
-  const program = { jail, script: statScript, args: [slotPath(path)], path, output: true, ...options }
+export async function statFile(slot: FileSlot, path: string, options: Options): Promise<FileEntry> {
+  const program = { slot, script: statScript, args: [slotPath(path)], path, output: true, ...options }
   const [entry] = await withProgram(program, (program) => listing(program, 1))
   if (entry) return entry
   const reason = 'its tools printed nothing for it'

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Jail } from '../jail/jail.ts'
+import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
 import { begun, outputOf } from './program-output.ts'
 import { slotPath } from './slot-path.ts'
@@ -19,8 +19,12 @@ exec cat <&4 4<&-`
  *
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read; `CANCELLED`.
  */
-export async function readFile(jail: Jail, path: string, options: { signal: AbortSignal; patience: PatienceLimits }): Promise<Readable> {
-  const program = new SlotProgram({ jail, script, args: [slotPath(path)], path, output: true, ...options })
+export async function readFile(
+  slot: FileSlot,
+  path: string,
+  options: { signal: AbortSignal; patience: PatienceLimits },
+): Promise<Readable> {
+  const program = await SlotProgram.start({ slot, script, args: [slotPath(path)], path, output: true, ...options })
   program.stdin.end()
   const content = outputOf(program)
   try {

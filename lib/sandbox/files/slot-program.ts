@@ -4,11 +4,13 @@ import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../../errors.ts'
+import type { LimitName } from '../../wire/limits.ts'
 import { drainPipe } from '../drain.ts'
-import type { Jail } from '../jail/jail.ts'
+import type { ExecutionGroup } from '../limits/execution-group.ts'
 import { signalProcess } from '../processes.ts'
 import { executionMembers, terminateExecution } from '../terminate.ts'
 import { toolPath } from '../tool-path.ts'
+import type { FileSlot } from './file-system.ts'
 import { Patience, type PatienceLimits } from './patience.ts'
 
 /** Exit codes by which the scripts tell why they refuse. Whatever else a program ends with is a failure too. */
@@ -20,7 +22,7 @@ const maxComplaintBytes = 4 * 1024
 const requestVariable = 'SLOTPOOL_FILE_REQUEST'
 
 export interface SlotProgramOptions {
-  jail: Jail
+  slot: FileSlot
   /** For bash; `$1` and so on are `args`. */
   script: string
   args: readonly string[]
@@ -51,18 +53,40 @@ export class SlotProgram {
   readonly failed: Promise<never>
   readonly patience: Patience
   readonly #child: ChildProcess
-  readonly #jail: Jail
+  readonly #slot: FileSlot
+  readonly #group: ExecutionGroup | null
   readonly #graceMs: number
   readonly #mark = randomUUID()
   #complaint: Buffer[] = []
   #over = false
+  /** Stops noting which limits are reached, and tells. */
+  #reached: (() => Promise<LimitName | null>) | undefined
   #fail: (error: SlotpoolError) => void = () => {}
   #ending: Promise<void> | undefined
 
-  constructor({ jail, script, args, path, signal, patience, output = false, control = false }: SlotProgramOptions) {
-    if (signal.aborted) throw givenUp(path)
+  /** @throws {SlotpoolError} `CANCELLED` when the request was given up before. */
+  static async start(options: SlotProgramOptions): Promise<SlotProgram> {
+    const { slot, path, signal } = options
+    const group = (await slot.bounds?.execution()) ?? null
+    if (signal.aborted) {
+      await group?.leave()
+      throw givenUp(path)
+    }
+    const program = new SlotProgram(options, group)
+    program.#reached = await slot.bounds?.watch(() => {
+      const reason = 'the slot has written more than its limit of disk space'
+      program.fail(new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason, limit: 'disk' } }))
+    })
+    // It was given up meanwhile.
+    if (program.#ending) await program.#reached?.()
+    return program
+  }
+
+  private constructor(options: SlotProgramOptions, group: ExecutionGroup | null) {
+    const { slot, script, args, path, signal, patience, output = false, control = false } = options
     this.path = path
-    this.#jail = jail
+    this.#slot = slot
+    this.#group = group
     this.#graceMs = patience.graceMs
     this.failed = new Promise((_, reject) => {
       this.#fail = reject
@@ -74,7 +98,7 @@ export class SlotProgram {
     })
     const env = { PATH: toolPath, LANG: 'C.UTF-8', [requestVariable]: this.#mark }
     // `--norc`: with a socket for its stdin, bash would take itself for a remote shell and read the user's start files.
-    const { file, args: entering } = jail.enter(env, ['bash', '--norc', '-c', script, 'slotpool', ...args])
+    const { file, args: entering } = slot.jail.enter(env, ['bash', '--norc', '-c', script, 'slotpool', ...args], slot.bounds?.terms(group))
     const child = spawn(file, entering, {
       stdio: ['pipe', output ? 'pipe' : 'ignore', 'pipe', control ? 'pipe' : 'ignore'],
       env: { PATH: toolPath },
@@ -128,10 +152,13 @@ export class SlotProgram {
   async outcome(): Promise<void> {
     const code = await this.exited
     if (code === 0) return
-    const reason = (await this.#said()) || `it ended with ${code ?? 'a signal'}`
+    const limit = (await this.#reached?.()) ?? null
+    const said = (await this.#said()) || `it ended with ${code ?? 'a signal'}`
+    const reason = limit === null ? said : `${said} (the slot has reached its limit: ${limit})`
     const shown = `got path ${this.path}: ${reason}`
-    if (code === exitCodes.notFound) throw new SlotpoolError('FILE_NOT_FOUND', shown, { details: { path: this.path } })
-    throw new SlotpoolError('FILE_FAILED', shown, { details: { path: this.path, reason } })
+    const details = { path: this.path, reason, ...(limit === null ? {} : { limit }) }
+    if (code === exitCodes.notFound) throw new SlotpoolError('FILE_NOT_FOUND', shown, { details })
+    throw new SlotpoolError('FILE_FAILED', shown, { details })
   }
 
   /** The request fails, and with it the program. */
@@ -157,15 +184,27 @@ export class SlotProgram {
     this.patience.stop()
     // With nobody to read or write any more it ends by itself, unless it was stopped or means harm. Killing it would leave what it had begun.
     this.#release()
-    if (this.#over || (await this.#endsInTime())) return
+    try {
+      if (!this.#over && !(await this.#endsInTime())) await this.#terminate()
+    } finally {
+      await this.#reached?.()
+      await this.#group?.leave()
+    }
+  }
+
+  /** One that was only stopped gets to tidy up. What then is left is killed. */
+  async #terminate(): Promise<void> {
+    const { jail } = this.#slot
     const marks = {
-      slot: this.#jail,
-      candidates: () => this.#jail.processes(),
+      slot: jail,
+      candidates: () => jail.processes(),
       leader: this.#child.pid ?? 0,
       environmentEntry: `${requestVariable}=${this.#mark}`,
     }
     for (const { pid, inside } of await executionMembers(marks)) if (inside) signalProcess(pid, 'SIGCONT')
-    if (!(await this.#endsInTime())) await terminateExecution(marks)
+    if (await this.#endsInTime()) return
+    if (this.#group) await this.#group.end()
+    else await terminateExecution(marks)
   }
 
   async #endsInTime(): Promise<boolean> {
@@ -217,7 +256,7 @@ function givenUp(path: string): SlotpoolError {
  * @throws {SlotpoolError} what `work` throws; `CANCELLED` at once, and the program is ended behind that.
  */
 export async function withProgram<T>(options: SlotProgramOptions, work: (program: SlotProgram) => Promise<T>): Promise<T> {
-  const program = new SlotProgram(options)
+  const program = await SlotProgram.start(options)
   try {
     const result = await work(program)
     await program.wait(program.outcome())

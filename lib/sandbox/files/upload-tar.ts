@@ -4,8 +4,8 @@ import { SlotpoolError } from '../../errors.ts'
 import type { TarBounds, TarResult } from '../../wire/files.ts'
 import { tarEntries } from '../../wire/tar/tar-entries.ts'
 import { type TarMember, writeTar } from '../../wire/tar/tar-writer.ts'
-import type { Jail } from '../jail/jail.ts'
 import { bodyOf } from './body.ts'
+import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
 import { slotPath } from './slot-path.ts'
 import { withProgram } from './slot-program.ts'
@@ -62,7 +62,7 @@ walk '' place || exit 45`
  *   unpacked there; `CANCELLED`.
  */
 export async function uploadTar(
-  jail: Jail,
+  slot: FileSlot,
   path: string,
   content: Readable,
   { maxBytes, maxEntries, ...options }: TarBounds & { signal: AbortSignal; patience: PatienceLimits },
@@ -79,7 +79,7 @@ export async function uploadTar(
       yield { ...entry, type, mode: type === 'folder' ? entry.mode | 0o700 : entry.mode }
     }
   }
-  await withProgram({ jail, script, args: [slotPath(path), randomUUID()], path, control: true, ...options }, async (program) => {
+  await withProgram({ slot, script, args: [slotPath(path), randomUUID()], path, control: true, ...options }, async (program) => {
     await program.feed(writeTar(members()))
     program.control?.end('whole\n')
     program.stdin.end()

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { SlotpoolError } from '../../errors.ts'
 import { maxFileBytes } from '../../wire/files.ts'
-import type { Jail } from '../jail/jail.ts'
 import { bodyOf } from './body.ts'
+import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
 import { slotPath } from './slot-path.ts'
 import { withProgram } from './slot-program.ts'
@@ -46,7 +46,7 @@ export interface WriteOptions {
  * @throws {SlotpoolError} `FILE_TOO_LARGE` beyond {@link maxFileBytes}; `FILE_FAILED` with the reason; `CANCELLED`.
  */
 export async function writeFile(
-  jail: Jail,
+  slot: FileSlot,
   path: string,
   content: Readable,
   { bytes, mode, ...options }: WriteOptions & { signal: AbortSignal; patience: PatienceLimits },
@@ -54,7 +54,7 @@ export async function writeFile(
   const argument = slotPath(path)
   if (bytes !== undefined && bytes > maxFileBytes) throw tooLarge(path, `of ${bytes} bytes`)
   const args = [argument, randomUUID(), mode === undefined ? '' : mode.toString(8)]
-  await withProgram({ jail, script, args, path, control: true, ...options }, async (program) => {
+  await withProgram({ slot, script, args, path, control: true, ...options }, async (program) => {
     let written = 0
     async function* counted(): AsyncGenerator<Buffer> {
       for await (const chunk of bodyOf(content)) {
