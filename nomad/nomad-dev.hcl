@@ -49,7 +49,8 @@ plugin "docker" {
       "setpcap", "setuid", "sys_chroot", "sys_admin", "net_admin", "sys_ptrace",
     ]
 
-    # The allocation's folder is a bind mount in the container, and slots keep their files there.
+    # The allocation's folder is a bind mount in the container, and slots keep their files there; TERMINAL_MOUNTS are bind mounts of
+    # whatever the node has.
     volumes {
       enabled = true
     }

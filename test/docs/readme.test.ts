@@ -34,18 +34,23 @@ function commands(block: string): { command: string; printed: string }[] {
 
 /** Times, ids and the like are another each time; a column may be wider for them. */
 function stable(text: string): string {
-  return text
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
-    .replaceAll(/^ {2}[0-9a-f]{8}-[0-9a-f]{3} {2}\S+ {2}ready.*$/gm, '  ID  NODE  ready')
-    .replaceAll(/slot \d+ {2}/g, 'slot N  ')
-    .replaceAll(/isolation (jail|uid)/g, 'isolation LEVEL')
+  return (
+    text
+      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+      .replaceAll(/^ {2}[0-9a-f]{8}-[0-9a-f]{3} {2}\S+ {2}ready.*$/gm, '  ID  NODE  ready')
+      .replaceAll(/slot \d+ {2}/g, 'slot N  ')
+      .replaceAll(/isolation (jail|uid), root [a-z-]+, network [a-z]+/g, 'IN FORCE')
+      // What a slot may use, and why it has not the network that was asked for.
+      .replaceAll(/^ {2}(each slot|network): .*\n/gm, '')
+  )
 }
 
 t.test('the commands of the local sections print what the page says', async (t) => {
   const { bash, pool } = await cli(t, { TERMINAL_NOMAD_SLOTS: '10' })
   const [tour = ''] = blocks(section('A task keeps its slot'), 'console')
   t.ok(commands(tour).length >= 6)
-  for (const { command, printed } of commands(tour)) {
+  const [shown = ''] = blocks(section('What a slot is'), 'console')
+  for (const { command, printed } of [...commands(tour), ...commands(shown)]) {
     const { code, stdout, stderr } = await bash(`exec 2>&1; ${command.replaceAll('npx slotpool', 'slotpool')}`)
     t.equal(code, 0, command)
     // The tests have a pool of their own, and a slot's workspace has its own name where there is no jail.
@@ -99,6 +104,16 @@ t.test('every setting is in the table, with its default', async (t) => {
     TERMINAL_POOL: config.pool,
     TERMINAL_ISOLATION: config.isolation,
     TERMINAL_NETWORK: config.network,
+    TERMINAL_NETWORK_ALLOW: 'none',
+    // These the server chooses by what its container has.
+    TERMINAL_LIMIT_MEMORY_MB: "three quarters of the container's",
+    TERMINAL_LIMIT_PROCESSES: '1024',
+    TERMINAL_LIMIT_CPU_WEIGHT: '100',
+    TERMINAL_LIMIT_OPEN_FILES: '65536',
+    TERMINAL_LIMIT_DISK_MB: 'half of what is free',
+    TERMINAL_LIMIT_OUTPUT_MB: 'none',
+    TERMINAL_MOUNTS: 'none',
+    TERMINAL_MOUNT_ALLOW: 'none',
     TERMINAL_TIMEOUT: String(config.timeoutMs / 1000),
     TERMINAL_LIFETIME_SECONDS: String(config.lifetimeMs / 1000),
     TERMINAL_CWD: config.cwd ?? 'the workspace',
