@@ -44,7 +44,7 @@ export function firewallRules(block: AddressBlock, { nameservers, allowed, denie
     `-A ${out} -j ACCEPT`,
     `-A ${back} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
     `-A ${back} -j DROP`,
-    ...(resolver ? ports(53).map((port) => `-A ${self} -d ${block.resolverAddress}/32${port} -j ACCEPT`) : []),
+    ...(resolver ? ports(53).map((port) => `-A ${self} -d ${block.resolverAddress}/32${port} ${perSlot(block)} -j ACCEPT`) : []),
     `-A ${self} -j DROP`,
     ...filterJumps.map((jump) => `-I ${jump}`),
     'COMMIT',
@@ -52,6 +52,11 @@ export function firewallRules(block: AddressBlock, { nameservers, allowed, denie
     `-I ${natJump}`,
     'COMMIT',
   )
+}
+
+/** A slot that asks for more than this of the server's own process is not heard. */
+function perSlot(block: AddressBlock): string {
+  return `-m hashlimit --hashlimit-upto 200/sec --hashlimit-burst 400 --hashlimit-mode srcip --hashlimit-name slotpool-${block.number}`
 }
 
 /** What takes a block's rules away again, from what `iptables-save` shows of them; empty when it shows none. */

@@ -3,8 +3,9 @@ import { SlotpoolError } from '../../errors.ts'
 import { AddressBlock, blockCount, linksPerBlock } from './address-block.ts'
 import type { Allowed } from './allowed.ts'
 import { deniedRanges } from './denied.ts'
+import { DnsRelay } from './dns-relay.ts'
 import { Firewall, firewallRules } from './firewall.ts'
-import { overlaps } from './ipv4-range.ts'
+import { formatIpv4, ipv4Range, overlaps } from './ipv4-range.ts'
 import { runWithSwitches, setUpNamespace } from './namespace-setup.ts'
 import type { AttachedNetwork, NetworkPlace, SlotNetworkKind } from './network.ts'
 import { nomadAddresses } from './nomad-addresses.ts'
@@ -30,15 +31,25 @@ export class VethNetwork implements SlotNetworkKind {
   readonly #block: AddressBlock
   readonly #claim: Server
   readonly #firewall: Firewall
+  readonly #relay: DnsRelay | undefined
   readonly #resolvConf: string
   readonly #rules: readonly string[]
   readonly #mtu: number
   readonly #used = new Set<number>()
 
-  private constructor(parts: { block: AddressBlock; claim: Server; firewall: Firewall; resolvConf: string; rules: string[]; mtu: number }) {
+  private constructor(parts: {
+    block: AddressBlock
+    claim: Server
+    firewall: Firewall
+    relay: DnsRelay | undefined
+    resolvConf: string
+    rules: string[]
+    mtu: number
+  }) {
     this.#block = parts.block
     this.#claim = parts.claim
     this.#firewall = parts.firewall
+    this.#relay = parts.relay
     this.#resolvConf = parts.resolvConf
     this.#rules = parts.rules
     this.#mtu = parts.mtu
@@ -54,24 +65,30 @@ export class VethNetwork implements SlotNetworkKind {
     const { block, claim, surroundings } = await claimBlock()
     try {
       const resolver = await readResolvConf()
+      const routed = routedNameservers(resolver)
+      // None is within the slots' reach: the server asks them instead.
+      const relayed = routed.length === 0 && resolver.nameservers.length > 0
       const { addresses, gateways } = surroundings
       const reach: SlotReach = {
-        nameservers: routedNameservers(resolver),
+        nameservers: relayed ? [ipv4Range(block.resolverAddress)] : routed,
         allowed: options.allowed,
         denied: deniedRanges([...addresses, ...gateways, ...(await nomadAddresses(options.environment))]),
       }
-      const firewall = await Firewall.open(block, firewallRules(block, reach, false))
+      const firewall = await Firewall.open(block, firewallRules(block, reach, relayed))
       try {
         await runWithSwitches('if [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]; then echo 1 > /proc/sys/net/ipv4/ip_forward; fi')
+        const relay = relayed ? await startRelay(block, resolver.nameservers) : undefined
+        const resolvConf = renderResolvConf(
+          resolver,
+          reach.nameservers.map(({ first }) => formatIpv4(first)),
+        )
+        const mtu = surroundings.uplinkMtu ?? 1500
+        return new VethNetwork({ block, claim, firewall, relay, resolvConf, rules: slotRules(reach), mtu })
       } catch (error) {
+        await removeAddress(block)
         await firewall.remove(block)
         throw error
       }
-      const resolvConf = renderResolvConf(
-        resolver,
-        resolver.nameservers.filter((one) => routedNameservers({ nameservers: [one], otherLines: [] }).length > 0),
-      )
-      return new VethNetwork({ block, claim, firewall, resolvConf, rules: slotRules(reach), mtu: surroundings.uplinkMtu ?? 1500 })
     } catch (error) {
       claim.close()
       throw error
@@ -119,6 +136,8 @@ export class VethNetwork implements SlotNetworkKind {
   async close(): Promise<void> {
     try {
       await removeLinks(this.#block)
+      await this.#relay?.close()
+      await removeAddress(this.#block)
       await this.#firewall.remove(this.#block)
     } finally {
       this.#claim.close()
@@ -149,6 +168,7 @@ async function claimBlock(): Promise<{ block: AddressBlock; claim: Server; surro
     if (claim === undefined) continue
     try {
       await removeLinks(block)
+      await removeAddress(block)
       const surroundings = await readSurroundings()
       const inUse = [...surroundings.addresses, ...surroundings.routed].some((range) => overlaps(range, block.range))
       if (!inUse) return { block, claim, surroundings }
@@ -159,6 +179,20 @@ async function claimBlock(): Promise<{ block: AddressBlock; claim: Server; surro
     claim.close()
   }
   throw new Error('every range of addresses that slots could have is in use here')
+}
+
+/** The relay's address is nobody else's: slots reach nothing but the relay there, and it takes no port of an address that is in use. */
+async function startRelay(block: AddressBlock, nameservers: readonly string[]): Promise<DnsRelay> {
+  await runTool(['ip', 'address', 'add', `${block.resolverAddress}/32`, 'dev', 'lo'])
+  return DnsRelay.start(block.resolverAddress, nameservers)
+}
+
+async function removeAddress(block: AddressBlock): Promise<void> {
+  try {
+    await runTool(['ip', 'address', 'delete', `${block.resolverAddress}/32`, 'dev', 'lo'])
+  } catch (error) {
+    if (!/Cannot assign requested address|not found/.test((error as Error).message)) throw error
+  }
 }
 
 async function removeLinks(block: AddressBlock): Promise<void> {

@@ -229,6 +229,37 @@ t.test('addresses that lead somewhere already are not given to slots', { skip: n
   t.match(await probe(slot.entry, [tcp(outside, 80)], longSeconds), [/^outside/])
 })
 
+t.test('a name server on the container’s own loopback is asked by the server', { skip: networkSkip() }, async (t) => {
+  const { world, server, driver, before } = await containerWorld(t)
+  await driver.kill()
+  await world.listen(world.machine, 'resolver', ['127.0.0.1:53', '::1:53'])
+  for (const [nameservers, asked] of [
+    [['127.0.0.1'], '127.0.0.1:53 127.0.0.1'],
+    [['::1'], '::1:53 ::1'],
+    // Nobody answers at the first.
+    [['127.0.0.9', '127.0.0.1'], '127.0.0.1:53 127.0.0.1'],
+  ] as const) {
+    const relaying = await world.driver({ nameservers })
+    t.equal((await relaying.choose(options)).level, 'outbound')
+    const slot = await world.slot(0)
+    t.match(await attach(relaying, slot), { resolvConf: 'nameserver 198.18.0.0\n' })
+    t.match(await probe(slot.entry, [udp('198.18.0.0', 53)], longSeconds), [`resolver ${asked}`])
+    if (nameservers.length === 1) t.match(await probe(slot.entry, [tcp('198.18.0.0', 53)], longSeconds), [`resolver ${asked}`])
+    const others = [tcp('198.18.0.0', 7780), udp('198.18.0.0', 7780), tcp('198.18.0.2', 53), udp('198.18.0.2', 53), tcp('172.20.0.5', 53)]
+    server.contacts.length = 0
+    t.match(await probe(slot.privilegedEntry, [tcp('198.18.0.0', 7780)], shortSeconds), [/Permission denied/])
+    await world.in(slot.place, 'ip rule flush; ip rule add lookup main')
+    t.match(await probe(slot.privilegedEntry, others, shortSeconds), failed(others))
+    t.same(server.contacts, [])
+    // The last one is closed properly, the others leave their address and rules to the next.
+    if (nameservers.length === 1) await relaying.kill()
+    else await relaying.ask({ do: 'close' })
+    await slot.end()
+  }
+  t.equal(await state(world), before)
+  t.notMatch(await world.in(world.machine, 'ip address show'), /198\.18\./)
+})
+
 t.test('a namespace that cannot be entered', { skip: networkSkip() }, async (t) => {
   const { world, driver, before } = await containerWorld(t)
   await driver.choose(options)
