@@ -18,6 +18,7 @@ export async function buildContext(files: BuildFiles = {}): Promise<Buffer> {
   const tar = pack()
   // Fixed modes and owners, so that the engine's build cache knows the same file again.
   tar.entry({ name: 'Dockerfile', mode: 0o644 }, await content(files.dockerfile ?? join(packageRoot(), 'sandbox-image', 'Dockerfile')))
+  tar.entry({ name: 'seccomp-filter.py', mode: 0o644 }, await content(join(packageRoot(), 'sandbox-image', 'seccomp-filter.py')))
   tar.entry({ name: 'sandbox-server.js', mode: 0o644 }, await content(files.bundle ?? sandboxServerBundle()))
   tar.finalize()
   return buffer(tar)
