@@ -14,8 +14,13 @@ import { testName } from '../fixtures/test-name.ts'
 import type { Beside } from './beside.ts'
 import { runProgram } from './run-program.ts'
 
-/** Runs the server as long as it lives. */
-const serve = 'command -v ip > /dev/null && ip link set lo up 2> /dev/null; "$@" & wait $!'
+/** Runs the server as long as it lives and stdin is open, which ends with the test, however that ends. */
+const serve = `
+command -v ip > /dev/null && ip link set lo up 2> /dev/null
+exec 9<&0
+"$@" < /dev/null 9<&- &
+cat <&9 > /dev/null 3>&- &
+wait -n`
 
 /** Where nothing isolates, an attempt has the rights of its control: what it writes goes to memory, and this machine's own files stay. */
 const copyOnWrite = `
@@ -92,7 +97,7 @@ export async function guardedPool(isolation: 'none' | 'jail', slots: number): Pr
       folder,
       ...server,
     ],
-    { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, SLOTPOOL_READY_FD: '3' } },
+    { stdio: ['pipe', 'ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, SLOTPOOL_READY_FD: '3' } },
   )
   const exit = once(child, 'exit')
   const log = text(child.stderr as Readable)
@@ -112,13 +117,19 @@ export async function guardedPool(isolation: 'none' | 'jail', slots: number): Pr
     const pid = Number((await run(`pgrep -f -o '^[^ ]*node .*[s]andbox-server'`)).trim())
     const endpoint = { url: 'http://slotpool', socketPath }
     const beside: Beside = { run, server: { pid, stateDir, token, endpoint } }
-    const pool = await SlotPool.open({ backend: new OneServer(token, endpoint), pool: testName(), slots, max: 1 })
+    const pool = await SlotPool.open({
+      backend: new OneServer(token, endpoint, () => child.exitCode === null && child.signalCode === null),
+      pool: testName(),
+      slots,
+      max: 1,
+    })
     return {
       pool,
       beside,
       end: async () => {
-        await pool.close()
+        // First, since nobody answers for a server that stands still.
         await end()
+        await pool.close()
       },
     }
   } catch (error) {
@@ -133,8 +144,11 @@ class OneServer implements Backend {
   readonly #token: string
   readonly #endpoint: Beside['server']['endpoint']
 
-  constructor(token: string, endpoint: Beside['server']['endpoint']) {
+  readonly #lives: () => boolean
+
+  constructor(token: string, endpoint: Beside['server']['endpoint'], lives: () => boolean) {
     this.#token = token
+    this.#lives = lives
     this.#endpoint = endpoint
   }
 
@@ -143,7 +157,9 @@ class OneServer implements Backend {
   }
 
   async list() {
-    return [{ id: 'guarded', index: 0, node: 'guarded', state: 'ready' as const, endpoint: this.#endpoint }]
+    return [
+      { id: 'guarded', index: 0, node: 'guarded', state: this.#lives() ? ('ready' as const) : ('dead' as const), endpoint: this.#endpoint },
+    ]
   }
 
   async shape() {

@@ -79,9 +79,10 @@ async function tryOne(t: Test, attempt: Attempt, { subject, control, tried, run 
   const needsRoot = process.geteuid?.() === 0 ? undefined : attempt.controlNeedsRoot
   if (needsRoot === undefined) {
     try {
+      const begun = performance.now()
       const evidence = await inScene(control, run, attempt.control ?? ((scene) => attempt.escape(scene)), attempt.ruins !== undefined)
       t.ok(evidence, 'the control succeeds')
-      t.comment(`control: ${evidence}`)
+      t.comment(`control, ${Math.round(performance.now() - begun)} ms: ${evidence}`)
     } catch (error) {
       if (!(error instanceof Absent)) throw error
       t.pass(attempt.name, { skip: `nothing to try: ${error.message}` })

@@ -58,18 +58,7 @@ export const attempts: Attempt[] = [
   probe('queues shared with the kernel (io_uring)', `do { my $p = "\\0" x 120; sys('io_uring_setup', 1, $p) }`, '-1'),
   {
     name: 'read the kernel’s log',
-    escape: ({ attack }) =>
-      attack(perl(`my $nr = $ENV{ARM} ? 116 : 103; tried('syslog', syscall($nr, 10, 0, 0));`), {
-        env: process.arch === 'arm64' ? { ARM: '1' } : {},
-      }),
+    escape: ({ attack }) => attack(perl(`tried('syslog', sys('syslog', 10, 0, 0));`)),
   },
-  {
-    name: 'the machine’s ports (iopl)',
-    escape: ({ attack }) => attack(process.arch === 'arm64' ? 'held "no such call"' : perl(`tried('iopl', syscall(172, 3));`)),
-    ...machine,
-    control: async ({ attack }) => {
-      if (process.arch === 'arm64') throw new Absent('this processor has no ports')
-      return attack(perl(`tried('iopl', syscall(172, 3));`))
-    },
-  },
+  probe('the machine’s ports (iopl)', `sys('iopl', 3)`, '-1', machine),
 ]

@@ -36,11 +36,9 @@ export const attempts: Attempt[] = [
     escape: ({ attack }) =>
       attack(
         perl(`
-          my $nr = $ENV{ARM} ? 220 : 56;
-          my $pid = syscall($nr, 0x10000000 | 17, 0, 0, 0, 0);
+          my $pid = sys('clone', 0x10000000 | 17, 0, 0, 0, 0);
           if ($pid == 0) { POSIX::_exit(0) }
           waitpid($pid, 0) if $pid > 0; tried('clone', $pid);`),
-        { env: process.arch === 'arm64' ? { ARM: '1' } : {} },
       ),
   },
   {

@@ -55,23 +55,25 @@ export const attempts: Attempt[] = [
       attack(
         perl(
           `my $path = "$ENV{TMPDIR}/carrier"; system('cp', '/bin/grep', $path); chmod 0755, $path; chmod 01777, $ENV{TMPDIR};
-           my $set = $ENV{ARM} ? 5 : 188; my $all = pack('V5', 0x02000001, 0xffffffff, 0, 0x1ff, 0);
            my $name = 'security.capability';
-           if (syscall($set, $path, $name, $all, 20, 0) < 0) { held("setting: $!") }
-           my $own = do { open(my $f, '<', '/proc/self/status'); local $/; (<$f> =~ /^CapEff:\\s+(\\S+)/m)[0] };
            my @become = $> == 0 ? ('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--') : ();
-           my $said = do { open(my $p, '-|', @become, $path, 'CapEff', '/proc/self/status'); local $/; <$p> // '' };
-           my ($has) = $said =~ /CapEff:\\s+(\\S+)/; $has //= '0'; unlink $path;
-           if ((hex($has) & ~(@become ? 0 : hex($own))) != 0) { got("a program has $has, it was started with less") } else { held("it has $has") }`,
+           my $own = do { open(my $f, '<', '/proc/self/status'); local $/; (<$f> =~ /^CapEff:\\s+(\\S+)/m)[0] };
+           # One at a time: who asks for one that nobody can have gets none.
+           for my $bit (0, 7, 12, 21) {
+             my $value = pack('V5', 0x02000001, 1 << $bit, 0, 0, 0);
+             if (sys('setxattr', $path, $name, $value, 20, 0) < 0) { held("setting: $!") }
+             my $said = do { open(my $p, '-|', @become, $path, 'CapEff', '/proc/self/status'); local $/; <$p> // '' };
+             my $has = $said =~ /CapEff:\\s+(\\S+)/ ? $1 : '0';
+             if ((hex($has) & ~(@become ? 0 : hex($own))) != 0) { got("a program has $has, it was started with less") } else { held("it has $has") }
+           }
+           unlink $path;`,
         ),
-        { env: process.arch === 'arm64' ? { ARM: '1' } : {} },
       ),
     controlNeedsRoot: 'in a user namespace with one user there is nobody else to become',
   },
   {
     name: 'more of the processor than others',
-    escape: ({ attack }) => attack('attempt nice -n -5 true; attempt chrt -f 1 true'),
-    control: ({ attack }) => attack('attempt nice -n -5 true'),
+    escape: ({ attack }) => attack(perl(`tried('a higher priority', sys('setpriority', 0, 0, -5));`)),
     controlNeedsRoot: 'only root may ask for it',
   },
   {

@@ -17,7 +17,7 @@ export const attempts: Attempt[] = [
     name: 'the server’s socket',
     except: { docker: 'it listens at a port there', nomad: 'it listens at a port there' },
     escape: ({ beside, attack }) =>
-      attack(connectUnix([beside.server.endpoint.socketPath ?? '', '/proc/1/root' + (beside.server.endpoint.socketPath ?? '')])),
+      attack(connectUnix([beside.server.endpoint.socketPath ?? '', `/proc/1/root${beside.server.endpoint.socketPath ?? ''}`])),
   },
   {
     name: 'sockets of Docker and its kind',

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Attempt, Scene } from '../attempt.ts'
+
+/** Goes on after its time: what a command started is to end with it, however it hid, and nobody may be kept waiting by what it left. */
+const seconds = (mark: string): string => `600.1${Number.parseInt(mark.slice(-8), 16)}`
+
+async function left({ beside, mark }: Scene): Promise<string | null> {
+  const said = await beside.run(
+    `for f in /proc/[0-9]*; do case $(tr '\\0' ' ' 2> /dev/null < $f/cmdline) in *${seconds(mark)}[" "]*) echo $f ;; esac; done; true`,
+  )
+  return said.trim() || null
+}
+
+function endAfter({ beside, mark, after }: Scene): void {
+  after(() =>
+    beside.run(
+      `for f in /proc/[0-9]*; do case $(tr '\\0' ' ' 2> /dev/null < $f/cmdline) in *${seconds(mark)}[" "]*) kill -9 \${f#/proc/} ;; esac; done 2> /dev/null; true`,
+    ),
+  )
+}
+
+const hidden: [string, (wait: string) => string][] = [
+  ['a process with nothing of its environment', (wait) => `env -i ${wait} & trap '' TERM;`],
+  ['in a session of its own', (wait) => `setsid env -i ${wait} &`],
+  ['forked twice, in a session of its own', (wait) => `( ( setsid env -i ${wait} & ) & );`],
+  ['that stands still', (wait) => `setsid env -i bash -c 'kill -STOP $BASHPID; :' ${wait} &`],
+]
+
+export const attempts: Attempt[] = [
+  ...hidden.map(
+    ([what, start]): Attempt => ({
+      name: `outlive a timeout: ${what}`,
+      escape: async (scene) => {
+        endAfter(scene)
+        const said = await scene.attacker.exec(`${start(`sleep ${seconds(scene.mark)}`)} until [ -e /nonexistent ]; do sleep 1; done`, {
+          timeoutMs: 1000,
+        })
+        if (!said.timedOut) throw new Error('it was not cut')
+        return left(scene)
+      },
+    }),
+  ),
+  {
+    name: 'outlive a cancel',
+    escape: async (scene) => {
+      endAfter(scene)
+      const wait = `sleep ${seconds(scene.mark)}`
+      const controller = new AbortController()
+      const running = scene.attacker.exec(`setsid env -i ${wait} & echo begun; wait`, {
+        signal: controller.signal,
+        onStdout: () => controller.abort(),
+      })
+      await running.then(
+        () => Promise.reject(new Error('it was not cut')),
+        () => undefined,
+      )
+      return left(scene)
+    },
+  },
+  {
+    name: 'keep a caller waiting by a child that holds stdout',
+    escape: async (scene) => {
+      endAfter(scene)
+      const said = await scene.attacker.exec(`sleep ${seconds(scene.mark)} & echo done`, { timeoutMs: 20_000 })
+      return said.timedOut || said.stdout !== 'done\n' ? `it ended as ${JSON.stringify(said)}` : null
+    },
+    // A naive reader reads until the end of the stream: when the command has ended, it has not.
+    control: async ({ mark }) => {
+      const child = spawn('bash', ['-c', `sleep ${seconds(mark)} & echo done`], { stdio: ['ignore', 'pipe', 'ignore'], detached: true })
+      child.stdout.resume()
+      const closed = once(child, 'close')
+      await once(child, 'exit')
+      for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
+      const waits = !child.stdout.readableEnded
+      process.kill(-(child.pid as number), 'SIGKILL')
+      await closed
+      return waits ? 'it still waits' : null
+    },
+  },
+]
