@@ -7,6 +7,7 @@ import { fileContract } from './contract/files.ts'
 import { fullPoolContract } from './contract/full-pool.ts'
 import { leaseContract } from './contract/leases.ts'
 import { manyTasksContract } from './contract/many-tasks.ts'
+import { mountContract } from './contract/mounts.ts'
 import { openPool } from './contract/pool-under-test.ts'
 import type { ContractSubject } from './contract/subject.ts'
 
@@ -30,5 +31,6 @@ export async function backendContract(t: Test, subject: ContractSubject): Promis
       t.same(await under.left(), [])
     })
   })
+  if (subject.mounts) await t.test('mounts', { timeout }, (t) => mountContract(t, subject))
   await t.test('many tasks', { timeout }, (t) => manyTasksContract(t, subject))
 }

@@ -26,7 +26,6 @@ t.test('wrong usage is one error on stderr that says what was got, and exits wit
     [['exec', '--task-id', 'a', '--task-id', 'b', 'ls'], /--task-id: got 2 values, expected one/],
     [['exec', '--timeout', 'soon', 'ls'], /--timeout: got soon, expected seconds/],
     [['exec', '--no-output-timeout', 'soon', 'ls'], /--no-output-timeout: got soon, expected seconds/],
-    [['exec', '--no-output-timeout'], /no-output-timeout/],
     [['status', '--mount', '/a:/b'], /mount/],
     [['exec', '--env', 'A', 'ls'], /--env: got A, expected KEY=VALUE/],
     [['exec', '--isolation', 'strong', 'ls'], /isolation.*"strong".*"auto", "jail", "uid", "none"/s],

@@ -21,9 +21,17 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
 
   await t.test('a timeout keeps what was written and leaves no process', async (t) => {
     const result = await slot.exec(`echo partial; ${sleeper.command(2)} & ${sleeper.command(2)}`, { timeoutMs: 1000 })
-    t.match(result, { stdout: 'partial\n', exitCode: null, signal: 'SIGKILL', timedOut: true })
+    t.match(result, { stdout: 'partial\n', exitCode: null, signal: 'SIGKILL', timedOut: true, timeout: 'total' })
     t.equal((await slot.exec(sleeper.find(2))).exitCode, 1)
     t.equal((await slot.exec('echo hello')).stdout, 'hello\n', 'the slot still serves')
+  })
+
+  await t.test('so does one that is silent for too long, however long it may run', async (t) => {
+    const options = { timeoutMs: 60_000, noOutputTimeoutMs: 1000 }
+    const silent = await slot.exec(`echo 1; ${sleeper.command(8)}`, options)
+    t.match(silent, { stdout: '1\n', exitCode: null, signal: 'SIGKILL', timedOut: true, timeout: 'no-output', limit: null })
+    t.equal((await slot.exec(sleeper.find(8))).exitCode, 1)
+    t.match(await slot.exec('echo hello', options), { stdout: 'hello\n', timedOut: false, timeout: null })
   })
 
   await t.test('an aborted command leaves no process', async (t) => {

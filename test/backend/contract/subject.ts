@@ -21,6 +21,8 @@ export interface PoolPlan {
 /** A backend that is put to the test. */
 export interface ContractSubject {
   name: string
+  /** Its slots can be shown files of this machine. */
+  mounts: boolean
   /** Plans a pool of the test's own. What the suite leaves of it is gone when the test is over. */
   makeOptions(t: Test, size: PoolSize): Promise<PoolPlan>
 }

@@ -8,6 +8,7 @@ t.setTimeout(240_000)
 
 await backendContract(t, {
   name: 'fake',
+  mounts: false,
   makeOptions: async (t, size) => {
     const backend = new FakeBackend({ script: scriptedShell(), slots: size.slots })
     t.teardown(() => backend.destroy())

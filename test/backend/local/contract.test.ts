@@ -11,6 +11,7 @@ for (const isolation of levels) {
   await t.test(`isolation ${isolation}`, (t) =>
     backendContract(t, {
       name: 'local',
+      mounts: isolation === 'jail',
       makeOptions: async (t, size) => {
         await stateHome(t)
         const pool = testName()

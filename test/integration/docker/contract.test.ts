@@ -10,6 +10,7 @@ t.test('a Docker engine', { skip: await dockerSkip(), timeout: 600_000 }, async 
   const image = await builtImage(t)
   await backendContract(t, {
     name: 'docker',
+    mounts: true,
     makeOptions: async (t, size) => {
       const { pool, env, docker, containerIds, hasToken } = await dockerPool(t, { image, ...size })
       const before = process.env.XDG_STATE_HOME

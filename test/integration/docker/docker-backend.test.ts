@@ -28,7 +28,7 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
 
     const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
     t.teardown(() => client.close())
-    t.match(await client.health(), { ok: true, protocol: 1 })
+    t.match(await client.health(), { ok: true, protocol: 2 })
     t.equal((await client.status()).slots.length, 2)
     const stranger = new SandboxClient(container?.endpoint ?? { url: '' }, 'another')
     t.teardown(() => stranger.close())

@@ -12,6 +12,7 @@ t.test('a Nomad agent', { skip: (await nomadSkip()) || (await dockerSkip()), tim
   const agent = await nomadAgent(t)
   await backendContract(t, {
     name: 'nomad',
+    mounts: true,
     makeOptions: async (t, size) => {
       const { jobId, left } = nomadPool(t, agent, { image, ...size })
       const pool = jobId.slice('slotpool-'.length)
