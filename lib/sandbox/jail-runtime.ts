@@ -2,18 +2,20 @@ import type { CheckedExecutionRequest } from '../wire/execution.ts'
 import type { Execution } from './execution.ts'
 import { Fifos } from './fifos.ts'
 import { JailFiles } from './files/jail-files.ts'
+import type { PatienceLimits } from './files/patience.ts'
 import { JailExecution } from './jail-execution.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import type { Slot } from './slots.ts'
 
 /** Commands and files in real jails. */
 export class JailRuntime implements SlotRuntime {
-  readonly files = new JailFiles()
+  readonly files: JailFiles
   readonly #fifos: Fifos
 
-  /** `folder` is where the pipes of commands are made. */
-  constructor(folder: string) {
+  /** `folder` is where the pipes of commands are made; `patience` how long programs that work on files are waited for. */
+  constructor(folder: string, patience?: PatienceLimits) {
     this.#fifos = new Fifos(folder)
+    this.files = new JailFiles(patience)
   }
 
   start(): Promise<void> {

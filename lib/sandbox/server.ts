@@ -165,7 +165,8 @@ export class SandboxServer {
     app.setErrorHandler((error, _request, reply) => {
       const ours = error instanceof SlotpoolError ? error : fromFastify(error as Error & { statusCode?: number })
       if (ours.code === 'INTERNAL') this.#options.log.error({ err: error }, 'a request failed')
-      return reply.status(ours.status).send({ error: ours })
+      // A stream that failed before its first byte has said what it would have been.
+      return reply.status(ours.status).type('application/json; charset=utf-8').send({ error: ours })
     })
     app.setNotFoundHandler((request) => {
       throw new SlotpoolError(

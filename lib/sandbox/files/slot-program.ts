@@ -60,7 +60,7 @@ export class SlotProgram {
   #complaint: Buffer[] = []
   #over = false
   /** Stops noting which limits are reached, and tells. */
-  #reached: (() => Promise<LimitName | null>) | undefined
+  readonly #reached: (() => Promise<LimitName | null>) | undefined
   #fail: (error: SlotpoolError) => void = () => {}
   #ending: Promise<void> | undefined
 
@@ -68,25 +68,28 @@ export class SlotProgram {
   static async start(options: SlotProgramOptions): Promise<SlotProgram> {
     const { slot, path, signal } = options
     const group = (await slot.bounds?.execution()) ?? null
-    if (signal.aborted) {
-      await group?.leave()
-      throw givenUp(path)
-    }
-    const program = new SlotProgram(options, group)
-    program.#reached = await slot.bounds?.watch(() => {
+    let program: SlotProgram | undefined
+    const reached = await slot.bounds?.watch(() => {
       const reason = 'the slot has written more than its limit of disk space'
-      program.fail(new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason, limit: 'disk' } }))
+      program?.fail(new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason, limit: 'disk' } }))
     })
-    // It was given up meanwhile.
-    if (program.#ending) await program.#reached?.()
-    return program
+    try {
+      // Nothing is waited for from here on: of a program that has ended, Node throws away what nobody reads.
+      program = new SlotProgram(options, group, reached)
+      return program
+    } catch (error) {
+      await Promise.all([reached?.(), group?.leave()])
+      throw error
+    }
   }
 
-  private constructor(options: SlotProgramOptions, group: ExecutionGroup | null) {
+  private constructor(options: SlotProgramOptions, group: ExecutionGroup | null, reached: (() => Promise<LimitName | null>) | undefined) {
     const { slot, script, args, path, signal, patience, output = false, control = false } = options
+    if (signal.aborted) throw givenUp(path)
     this.path = path
     this.#slot = slot
     this.#group = group
+    this.#reached = reached
     this.#graceMs = patience.graceMs
     this.failed = new Promise((_, reject) => {
       this.#fail = reject
