@@ -24,13 +24,21 @@ function chainsOf(block: AddressBlock) {
 
 /**
  * The rules for all slots of a server, as `iptables-restore` reads them. Slots reach the outside and what is allowed; nothing reaches a
- * slot but answers; nobody reaches the server's own namespace through them, except the resolver where there is one.
+ * slot but answers; nobody reaches the server's own namespace through them, except the relay of look-ups where there is one.
+ *
+ * @param options.bounded whether one slot's flood is held back: of connections, whose table all slots share with the server itself, and of
+ *   look-ups, which the server's own process passes on. It takes parts of the kernel that not every machine has.
  */
-export function firewallRules(block: AddressBlock, { nameservers, allowed, denied }: SlotReach, resolver: boolean): string {
+export function firewallRules(
+  block: AddressBlock,
+  { nameservers, allowed, denied }: SlotReach,
+  { relay, bounded }: { relay: boolean; bounded: boolean },
+): string {
   const { any, out, back, self, filterJumps, natJump } = chainsOf(block)
   const ports = (port: number | undefined): string[] =>
     port === undefined ? [''] : ['tcp', 'udp'].map((one) => ` -p ${one} --dport ${port}`)
   const to = (range: SlotReach['denied'][number], port?: number): string[] => ports(port).map((one) => `-d ${formatIpv4Range(range)}${one}`)
+  const lookUps = bounded ? ` ${fewLookUps(block)}` : ''
   return lines(
     '*filter',
     ...[out, back, self].map((chain) => `:${chain} - [0:0]`),
@@ -38,13 +46,14 @@ export function firewallRules(block: AddressBlock, { nameservers, allowed, denie
     // No exception of an operator's lets one slot to another.
     `-A ${out} -o ${any} -j DROP`,
     `-A ${out} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+    ...(bounded ? [`-A ${out} ${tooManyConnections} -j DROP`] : []),
     ...nameservers.flatMap((one) => to(one, 53)).map((match) => `-A ${out} ${match} -j ACCEPT`),
     ...allowed.flatMap(({ range, port }) => to(range, port)).map((match) => `-A ${out} ${match} -j ACCEPT`),
     ...denied.flatMap((range) => to(range)).map((match) => `-A ${out} ${match} -j DROP`),
     `-A ${out} -j ACCEPT`,
     `-A ${back} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
     `-A ${back} -j DROP`,
-    ...(resolver ? ports(53).map((port) => `-A ${self} -d ${block.resolverAddress}/32${port} ${perSlot(block)} -j ACCEPT`) : []),
+    ...(relay ? ports(53).map((port) => `-A ${self} -d ${block.resolverAddress}/32${port}${lookUps} -j ACCEPT`) : []),
     `-A ${self} -j DROP`,
     ...filterJumps.map((jump) => `-I ${jump}`),
     'COMMIT',
@@ -54,8 +63,12 @@ export function firewallRules(block: AddressBlock, { nameservers, allowed, denie
   )
 }
 
-/** A slot that asks for more than this of the server's own process is not heard. */
-function perSlot(block: AddressBlock): string {
+/** Connections that one slot may have at once; the kernel's table has room for some hundred thousand. */
+const maxConnections = 4096
+const tooManyConnections = `-m connlimit --connlimit-above ${maxConnections} --connlimit-mask 32 --connlimit-saddr`
+
+/** Packets with look-ups from one slot. */
+function fewLookUps(block: AddressBlock): string {
   return `-m hashlimit --hashlimit-upto 200/sec --hashlimit-burst 400 --hashlimit-mode srcip --hashlimit-name slotpool-${block.number}`
 }
 
@@ -93,23 +106,31 @@ export class Firewall {
     this.#variant = variant
   }
 
-  /** Sets the rules in one go and says by which variant. What another server left under the block's names goes first. */
-  static async open(block: AddressBlock, rules: string): Promise<Firewall> {
-    const failures: string[] = []
+  /**
+   * Sets the first of the given rules that can be set here, in one go. What another server left under the block's names goes first.
+   *
+   * @throws {Error} with what kept the last of them from being set.
+   */
+  static async open(block: AddressBlock, choices: readonly string[]): Promise<Firewall> {
+    let firstFailure: unknown
     for (const variant of variants) {
       const firewall = new Firewall(variant)
-      try {
-        await firewall.remove(block)
-        await firewall.#restore(rules)
-        return firewall
-      } catch (error) {
-        failures.push((error as Error).message)
-        // Of two tables the first may be there.
-        await firewall.remove(block).catch(() => {})
+      let failure: unknown
+      for (const rules of choices) {
+        try {
+          await firewall.remove(block)
+          await firewall.#restore(rules)
+          return firewall
+        } catch (error) {
+          failure = error
+          // Of two tables the first may be there.
+          await firewall.remove(block).catch(() => {})
+        }
       }
+      // What the system prefers is what can be mended.
+      firstFailure ??= failure
     }
-    // What the system prefers is what can be mended.
-    throw new Error(failures[0])
+    throw firstFailure
   }
 
   /** Takes the block's rules away, where there are any. */

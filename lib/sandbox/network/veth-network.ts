@@ -74,7 +74,8 @@ export class VethNetwork implements SlotNetworkKind {
         allowed: options.allowed,
         denied: deniedRanges([...addresses, ...gateways, ...(await nomadAddresses(options.environment))]),
       }
-      const firewall = await Firewall.open(block, firewallRules(block, reach, relayed))
+      const choices = [true, false].map((bounded) => firewallRules(block, reach, { relay: relayed, bounded }))
+      const firewall = await Firewall.open(block, choices)
       try {
         await runWithSwitches('if [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]; then echo 1 > /proc/sys/net/ipv4/ip_forward; fi')
         const relay = relayed ? await startRelay(block, resolver.nameservers) : undefined

@@ -141,6 +141,27 @@ t.test('outbound in a container', { skip: networkSkip() }, async (t) => {
     await c.end()
   })
 
+  await t.test('a slot that floods the outside with connections leaves room for the others', async (t) => {
+    const flood = `python3 -c '
+import socket
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(10000, 16000):
+    try: one.sendto(b"x", ("${outside}", port))
+    except OSError: pass
+'`
+    const count = async () => Number(await world.in(world.machine, 'cat /proc/sys/net/netfilter/nf_conntrack_count'))
+    const before = await count()
+    const c = await world.slot(2)
+    await attach(driver, c)
+    await world.in(c.place, flood)
+    t.ok((await count()) - before <= 4100, 'bounded')
+    t.match(await probe(b.entry, [tcp(outside, 80)], longSeconds), [/^outside/])
+    const between = await count()
+    await world.in(world.machine, flood)
+    t.ok((await count()) - between > 5000, 'the flood is one')
+    await c.end()
+  })
+
   await t.test('two slots listen on one port, and do not reach each other', async (t) => {
     const inB = await world.listenInSlot(b, 'b', ['0.0.0.0:8000', '[::1]:8000'.replace(/[[\]]/g, ''), '0.0.0.0:80', '@slotpool-b'])
     t.match(await probe(b.entry, [tcp('127.0.0.1', 8000), tcp('::1', 8000), tcp('127.0.0.1', 80)], longSeconds), [/^b /, /^b /, /^b /])
