@@ -5,7 +5,7 @@ import { withProgram } from './slot-program.ts'
 
 /**
  * `rm` walks by descriptor and follows no link, whatever is swapped under it. The folders that a slot consists of are mounted there: they
- * would be emptied and then stay.
+ * would be emptied and then stay. What is above them is kept too: without isolation that is the machine's own.
  */
 const removeScript = `
 path=$1
@@ -13,8 +13,12 @@ if [ ! -e "$path" ] && [ ! -L "$path" ]; then echo "no such file" >&2; exit 44; 
 recursive=$2
 shift 2
 if [ -d "$path" ] && [ ! -L "$path" ]; then
-  for kept in / "$@"; do
-    if [ "$path" -ef "$kept" ]; then echo "it is a folder that the slot consists of" >&2; exit 45; fi
+  for kept in "$@"; do
+    while :; do
+      if [ "$path" -ef "$kept/" ]; then echo "it is a folder that the slot consists of, or above one" >&2; exit 45; fi
+      [ -n "$kept" ] || break
+      kept=\${kept%/*}
+    done
   done
   if [ -z "$recursive" ]; then rmdir -- "$path" || exit 45; exit 0; fi
 fi

@@ -71,7 +71,7 @@ export async function fileTreeContract(t: Test, slot: Slot): Promise<void> {
     t.equal(await files.exists('made'), false)
     await t.rejects(files.remove('made'), { code: 'FILE_NOT_FOUND' })
     await files.remove('made', { missingOk: true })
-    for (const path of ['.', slot.workspace, '/']) await t.rejects(files.remove(path, { recursive: true }), { code: 'FILE_FAILED' }, path)
+    for (const path of ['.', slot.workspace]) await t.rejects(files.remove(path, { recursive: true }), { code: 'FILE_FAILED' }, path)
     t.equal(await files.exists('listed/b.sh'), true)
   })
 
