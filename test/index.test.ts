@@ -12,6 +12,7 @@ t.test('what the package exports', async (t) => {
     'Terminal',
     'cleanupTerminal',
     'closeTerminal',
+    'describeTerminal',
     'errorTable',
     'terminalTool',
     'terminalToolSchema',

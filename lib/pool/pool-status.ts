@@ -4,6 +4,7 @@ import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
 import type { ServerStatus, SlotState } from '../wire/status.ts'
 import type { ReadyContainer } from './containers.ts'
+import { weakerLimits } from './weaker-limits.ts'
 
 /** What `slotpool status --json` prints. */
 export interface PoolStatus {
@@ -61,7 +62,7 @@ export async function poolStatus(
     root: (['shared', 'read-only', 'copy-on-write'] as const).find((kind) => serving.some((one) => one.root === kind)) ?? null,
     network: (['host', 'outbound', 'none'] as const).find((level) => serving.some((one) => one.network === level)) ?? null,
     network_reason: serving.find((one) => one.networkReason !== null)?.networkReason ?? null,
-    limits: serving.length === 0 ? null : serving.map((one) => one.limits).reduce(weaker),
+    limits: serving.length === 0 ? null : serving.map((one) => one.limits).reduce(weakerLimits),
     containers,
     totals: {
       containers: containers.length,
@@ -70,17 +71,6 @@ export async function poolStatus(
       idle: slots.filter((slot) => slot.state === 'idle').length,
     },
   }
-}
-
-/** Of two limits the one that allows more; none at all allows most. */
-function weaker(a: LimitsInForce, b: LimitsInForce): LimitsInForce {
-  const names = Object.keys(a) as (keyof LimitsInForce)[]
-  return Object.fromEntries(
-    names.map((name) => {
-      const [one, other] = [a[name], b[name]]
-      return [name, one && other && (one.value >= other.value ? one : other)]
-    }),
-  ) as LimitsInForce
 }
 
 /** The server's status, or in words why there is none. */

@@ -57,6 +57,11 @@ export async function terminalContract(t: Test, subject: TerminalSubject): Promi
     const result = await terminal.run('echo so far; sleep 8639941', { timeout: 0.5 })
     t.same(Object.keys(result), ['output', 'exit_code', 'error'])
     t.match(result, { output: 'so far\n', exit_code: 124, error: /timed out after 0\.5 s.*longer timeout/ })
+    t.match(await terminal.run('echo so far; sleep 8639941', { no_output_timeout: 0.5 }), {
+      output: 'so far\n',
+      exit_code: 124,
+      error: /wrote nothing for 0\.5 s.*background/,
+    })
     t.match(await terminal.run("pgrep -f '[s]leep 8639941'"), { output: '', exit_code: 1, error: null })
   })
 

@@ -113,13 +113,13 @@ function toJson(result: ExecResult, taskId: string | undefined): object {
 }
 
 function parseEnv(entries: readonly string[]): Record<string, string> {
-  const env: Record<string, string> = {}
-  for (const entry of entries) {
+  const pairs = entries.map((entry) => {
     const at = entry.indexOf('=')
     if (at < 1) throw new SlotpoolError('USAGE', `--env: got ${entry}, expected KEY=VALUE`)
-    env[entry.slice(0, at)] = entry.slice(at + 1)
-  }
-  return env
+    return [entry.slice(0, at), entry.slice(at + 1)]
+  })
+  // The last of a name wins.
+  return Object.fromEntries(pairs)
 }
 
 /** What a person should know of how a command ended, a line each. */

@@ -45,6 +45,14 @@ export async function containerContract(t: Test, subject: ContractSubject): Prom
       code: 'POOL_CONFIG_MISMATCH',
       details: { option: 'slots', running: 2, got: 3 },
     })
+    await t.rejects(SlotPool.open({ ...plan.options, limits: { processes: 50 }, networkAllow: ['10.1.2.3'] }), {
+      code: 'POOL_CONFIG_MISMATCH',
+      details: { option: 'limits.processes', running: 'its default', got: 50 },
+    })
+    await t.rejects(SlotPool.open({ ...plan.options, networkAllow: ['10.1.2.3'] }), {
+      code: 'POOL_CONFIG_MISMATCH',
+      details: { option: 'networkAllow', running: 'none', got: '10.1.2.3' },
+    })
   })
 
   await t.test('mounts that can be none are refused, whatever runs', async (t) => {
