@@ -66,7 +66,7 @@ export class SlotProgram {
 
   /** @throws {SlotpoolError} `CANCELLED` when the request was given up before. */
   static async start(options: SlotProgramOptions): Promise<SlotProgram> {
-    const { slot, path, signal } = options
+    const { slot, path } = options
     const group = (await slot.bounds?.execution()) ?? null
     let program: SlotProgram | undefined
     const reached = await slot.bounds?.watch(() => {
