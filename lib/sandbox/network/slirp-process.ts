@@ -5,6 +5,8 @@ import { formatIpv4Range, type Ipv4Range } from './ipv4-range.ts'
 import type { NetworkPlace } from './network.ts'
 
 const tapName = 'tap0'
+/** It takes milliseconds. */
+const startTimeoutMs = 20_000
 
 /** What slirp4netns can shut itself into, the most first: a filter of system calls; an empty root and no capabilities. */
 export const hardenings: readonly (readonly string[])[] = [['--enable-sandbox', '--enable-seccomp'], ['--enable-sandbox'], []]
@@ -47,10 +49,12 @@ export class SlirpProcess {
     const ready = child.stdio[3] as Readable
     child.stdio[4]?.on('error', () => {})
     ready.on('error', () => {})
+    const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs)
     const started = await Promise.race([
       new Promise<boolean>((resolve) => ready.once('data', () => resolve(true))),
       closed.then(() => false),
     ])
+    clearTimeout(timer)
     if (!started) throw new Error(complaint.trim().split('\n', 1)[0] || 'slirp4netns ended without saying why')
     let told = false
     const ended = new Promise<void>((resolve) => void closed.then(() => told || resolve()))
