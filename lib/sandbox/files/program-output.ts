@@ -18,6 +18,7 @@ export function outputOf(program: SlotProgram): Readable {
       done(error)
     },
   })
+  patience.begin()
   // Before somebody reads it, an error is kept by the stream.
   content.on('error', () => {})
   stdout.on('data', (chunk: Buffer) => {
@@ -46,5 +47,5 @@ export function outputOf(program: SlotProgram): Readable {
 /** Waits for the first bytes of a program's output, or for its end. @throws {SlotpoolError} why it has none. */
 export async function begun(program: SlotProgram): Promise<void> {
   const firstBytes = new Promise<void>((resolve) => program.stdout.once('data', () => resolve()))
-  await program.wait(Promise.race([firstBytes, program.outcome()]))
+  await Promise.race([firstBytes, program.outcome(), program.failed])
 }
