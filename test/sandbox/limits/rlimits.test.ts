@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { ownHardLimits } from '../../../lib/sandbox/limits/hard-limits.ts'
@@ -31,10 +34,13 @@ t.test('a refused limit ends the shell', async (t) => {
 })
 
 t.test('with a file length of 0 files can be emptied and removed, but not written', async (t) => {
-  const script = `cd "$(mktemp -d)" && echo old > file && ( ${rlimitScript({ fileBytes: 0 })}
-    echo new >> file 2> /dev/null; : > file && rm file && echo removed ) 2> /dev/null; rm -rf "$PWD"`
+  const folder = await mkdtemp(join(tmpdir(), 'slotpool-rlimits-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'file')
+  await writeFile(file, 'old')
   // Bash is ended by the signal that comes with it, unless it is ignored.
-  t.equal(await bash(`trap '' XFSZ; ${script}`), 'removed\n')
+  const script = `trap '' XFSZ; ${rlimitScript({ fileBytes: 0 })}; echo new 2> /dev/null >> '${file}'; cat '${file}'; : > '${file}' && rm '${file}' && echo removed`
+  t.equal(await bash(script), 'oldremoved\n')
 })
 
 t.test('the processes of a user of its own are counted', { skip: skipWithoutGroups }, async (t) => {
