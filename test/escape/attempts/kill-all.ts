@@ -22,14 +22,15 @@ export const attempts: Attempt[] = [
     ruins: 'every process of its PID namespace stands still',
     escape: async ({ attacker, neighbour, prepare }) => {
       await prepare('sleep 600 > /dev/null 2>&1 & echo $! > sleeper')
-      await attacker
-        .exec('sleep 600 & sleep 600 & kill -STOP -1; kill -STOP 1', { timeoutMs: 2000, signal: AbortSignal.timeout(5000) })
+      const stopping = attacker
+        .exec('sleep 600 & kill -STOP -1; kill -STOP 1; sleep 600', { timeoutMs: 1000 })
         .catch((error: Error) => error)
+      const patience = (ms: number) => new Promise<{ stdout: string }>((resolve) => setTimeout(() => resolve({ stdout: 'no answer' }), ms))
+      await Promise.race([stopping, patience(4000)])
       const look = neighbour
         .exec('grep -q "^State:.[SR]" /proc/$(cat sleeper)/status && echo runs')
         .catch((error: Error) => ({ stdout: error.message }))
-      const patience = new Promise<{ stdout: string }>((resolve) => setTimeout(() => resolve({ stdout: 'no answer' }), 5000))
-      const { stdout } = await Promise.race([look, patience])
+      const { stdout } = await Promise.race([look, patience(5000)])
       return stdout === 'runs\n' ? null : `the neighbour: ${stdout}`
     },
   },

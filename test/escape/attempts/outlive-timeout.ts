@@ -1,25 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { Attempt, Scene } from '../attempt.ts'
+import type { Attempt } from '../attempt.ts'
+import { hiddenSleeper } from '../hidden-sleeper.ts'
 
 /** Goes on after its time: what a command started is to end with it, however it hid, and nobody may be kept waiting by what it left. */
-const seconds = (mark: string): string => `600.1${Number.parseInt(mark.slice(-8), 16)}`
-
-async function left({ beside, mark }: Scene): Promise<string | null> {
-  const said = await beside.run(
-    `for f in /proc/[0-9]*; do case $(tr '\\0' ' ' 2> /dev/null < $f/cmdline) in *${seconds(mark)}[" "]*) echo $f ;; esac; done; true`,
-  )
-  return said.trim() || null
-}
-
-function endAfter({ beside, mark, after }: Scene): void {
-  after(() =>
-    beside.run(
-      `for f in /proc/[0-9]*; do case $(tr '\\0' ' ' 2> /dev/null < $f/cmdline) in *${seconds(mark)}[" "]*) kill -9 \${f#/proc/} ;; esac; done 2> /dev/null; true`,
-    ),
-  )
-}
-
 const hidden: [string, (wait: string) => string][] = [
   ['a process with nothing of its environment', (wait) => `env -i ${wait} & trap '' TERM;`],
   ['in a session of its own', (wait) => `setsid env -i ${wait} &`],
@@ -32,20 +16,20 @@ export const attempts: Attempt[] = [
     ([what, start]): Attempt => ({
       name: `outlive a timeout: ${what}`,
       escape: async (scene) => {
-        endAfter(scene)
-        const said = await scene.attacker.exec(`${start(`sleep ${seconds(scene.mark)}`)} until [ -e /nonexistent ]; do sleep 1; done`, {
+        const sleeper = hiddenSleeper(scene)
+        const said = await scene.attacker.exec(`${start(sleeper.wait)} until [ -e /nonexistent ]; do sleep 1; done`, {
           timeoutMs: 1000,
         })
         if (!said.timedOut) throw new Error('it was not cut')
-        return left(scene)
+        return sleeper.left()
       },
     }),
   ),
   {
     name: 'outlive a cancel',
     escape: async (scene) => {
-      endAfter(scene)
-      const wait = `sleep ${seconds(scene.mark)}`
+      const sleeper = hiddenSleeper(scene)
+      const { wait } = sleeper
       const controller = new AbortController()
       const running = scene.attacker.exec(`setsid env -i ${wait} & echo begun; wait`, {
         signal: controller.signal,
@@ -55,19 +39,19 @@ export const attempts: Attempt[] = [
         () => Promise.reject(new Error('it was not cut')),
         () => undefined,
       )
-      return left(scene)
+      return sleeper.left()
     },
   },
   {
     name: 'keep a caller waiting by a child that holds stdout',
     escape: async (scene) => {
-      endAfter(scene)
-      const said = await scene.attacker.exec(`sleep ${seconds(scene.mark)} & echo done`, { timeoutMs: 20_000 })
+      const sleeper = hiddenSleeper(scene)
+      const said = await scene.attacker.exec(`${sleeper.wait} & echo done`, { timeoutMs: 20_000 })
       return said.timedOut || said.stdout !== 'done\n' ? `it ended as ${JSON.stringify(said)}` : null
     },
     // A naive reader reads until the end of the stream: when the command has ended, it has not.
-    control: async ({ mark }) => {
-      const child = spawn('bash', ['-c', `sleep ${seconds(mark)} & echo done`], { stdio: ['ignore', 'pipe', 'ignore'], detached: true })
+    control: async () => {
+      const child = spawn('bash', ['-c', 'sleep 600 & echo done'], { stdio: ['ignore', 'pipe', 'ignore'], detached: true })
       child.stdout.resume()
       const closed = once(child, 'close')
       await once(child, 'exit')
