@@ -9,7 +9,7 @@ import { JailFiles } from '../../lib/sandbox/files/jail-files.ts'
 import type { PatienceLimits } from '../../lib/sandbox/files/patience.ts'
 import type { Jail } from '../../lib/sandbox/jail/jail.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
-import { tarOf } from '../fixtures/tars.ts'
+import { tarHeader, tarOf } from '../fixtures/tars.ts'
 
 t.setTimeout(240_000)
 
@@ -96,10 +96,10 @@ for (const isolation of levels) {
       await writeFile(join(secret, 'file'), 'secret', { mode: 0o600 })
       const ways = [join(secret, 'file'), `a/../../../../../../../../..${secret}/file`, `../../../../../../../..${secret}/file`]
       for (const way of ways) {
-        await t.rejects(files.read(way), {}, way)
-        await t.rejects(files.stat(way), {}, way)
-        await t.rejects(files.remove(way), {}, way)
-        await t.rejects(files.downloadTar(way), {}, way)
+        await t.rejects(files.read(way), { code: /^FILE_/ }, way)
+        await t.rejects(files.stat(way), { code: /^FILE_/ }, way)
+        await t.rejects(files.remove(way), { code: /^FILE_/ }, way)
+        await t.rejects(files.downloadTar(way), { code: /^FILE_/ }, way)
       }
       // In a jail these are paths of its own.
       for (const way of ways) {
@@ -178,6 +178,22 @@ t.test('a tool that a command of the slot stopped is ended, and what it had begu
   await run(': > end')
   await stopping
   t.equal(await run('ls -A; pgrep -x tar; pgrep -x cat; :'), '')
+})
+
+t.test('an upload without an end is refused as soon as it is too much, and its sender is let go', async (t) => {
+  const { files, run } = await slotFiles(t, 'none')
+  let sent = 0
+  const endless = async function* (first: Buffer) {
+    yield first
+    for (const zeros = Buffer.alloc(1024 * 1024); ; sent += zeros.length) yield zeros
+  }
+  const before = process.memoryUsage().rss
+  await t.rejects(files.uploadTar(endless(tarHeader('bomb', { size: 8 * 1024 ** 3 - 1 }))), { code: 'FILE_TOO_LARGE' })
+  await t.rejects(files.writeStream('.', endless(Buffer.from('x'))), { code: 'FILE_FAILED' })
+  t.ok(sent < 512 * 1024 * 1024, `${sent} bytes were sent`)
+  await t.rejects(files.writeStream('endless', endless(Buffer.from('x'))), { code: 'FILE_TOO_LARGE' })
+  t.ok(process.memoryUsage().rss - before < 256 * 1024 * 1024, 'none of it was kept in memory')
+  t.equal(await run('find . -type f'), '')
 })
 
 t.test('programs that mean harm in place of the tools', async (t) => {
