@@ -13,13 +13,13 @@ const mib = 2 ** 20
  * `bash -c 'echo hello | cat'`, with room for the slot's own processes.
  */
 export const slotLimits = z.strictObject({
-  /** Memory of all its processes together, files in memory included. Below some 3 MiB no shell starts; at least 16 MiB. */
+  /** Memory of all its processes together, files in memory included. A pipe of two programs in a jail took 2 MiB; at least 16 MiB. */
   memoryBytes: least(16 * mib).optional(),
-  /** Processes and threads at once. The slot's own and those that bring a command in count: about 6; at least 16. */
+  /** Processes and threads at once. Those that bring a command in count: a pipe of two took 5; at least 16. */
   processes: least(16).optional(),
   /** Its share of the processors when others want them too: 1 to 10,000, where 100 is the usual. */
   cpuWeight: least(1).max(10_000, 'expected at most 10000').optional(),
-  /** Files that one process may have open. Below some 10 bash loads no library; at least 64. */
+  /** Files that one process may have open. With fewer than some 10 no jail can be entered; at least 64. */
   openFiles: least(64).optional(),
   /** What it may write to its workspace, home, tmp and root filesystem together; a file counts as 4 KiB at least. At least 4 MiB. */
   diskBytes: least(4 * mib).optional(),
