@@ -1,5 +1,5 @@
 import { readlink } from 'node:fs/promises'
-import { processStat } from '../processes.ts'
+import { allProcesses, pidNamespace, processStat } from '../processes.ts'
 
 const pattern = /^slotpool-(\d+)-(\d+)-(\d+)-\d+(\.server)?$/
 
@@ -14,10 +14,14 @@ export async function ownedName(): Promise<string> {
   return `slotpool-${await pidNamespaceNumber()}-${process.pid}-${stat?.startTicks ?? 0}-${made++}`
 }
 
-/** Whether groups of this name had an owner that is surely gone. Of one in another PID namespace that cannot be said. */
+/**
+ * Whether groups of this name had an owner that is surely gone. Of one in another PID namespace only root on the machine can say so: nothing
+ * that it sees is in that namespace any more.
+ */
 export async function isOrphaned(name: string): Promise<boolean> {
   const [, namespace, pid, startTicks] = pattern.exec(name) ?? []
-  if (namespace === undefined || namespace !== (await pidNamespaceNumber())) return false
+  if (namespace === undefined) return false
+  if (namespace !== (await pidNamespaceNumber())) return isNamespaceGone(namespace)
   const stat = await processStat(Number(pid))
   return stat === undefined || stat.startTicks !== Number(startTicks) || stat.state === 'Z' || stat.state === 'X'
 }
@@ -28,6 +32,12 @@ export function isServerLeaf(name: string): boolean {
 }
 
 export const serverLeaf = (owned: string): string => `${owned}.server`
+
+async function isNamespaceGone(namespace: string): Promise<boolean> {
+  if (process.geteuid?.() !== 0 || !(await isMachineNamespace())) return false
+  const present = await Promise.all((await allProcesses()).map(pidNamespace))
+  return !present.includes(`pid:[${namespace}]`)
+}
 
 /** Whether the processes of this PID namespace are those of the whole machine. The kernel gives that namespace this number. */
 export async function isMachineNamespace(): Promise<boolean> {

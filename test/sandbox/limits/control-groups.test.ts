@@ -7,9 +7,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../../lib/package-root.ts'
 import { ControlGroups } from '../../../lib/sandbox/limits/control-groups.ts'
-import { groupMembers } from '../../../lib/sandbox/limits/group-folder.ts'
 import { findHierarchies } from '../../../lib/sandbox/limits/hierarchies.ts'
-import { ownedName } from '../../../lib/sandbox/limits/owned-name.ts'
+import { isMachineNamespace, ownedName } from '../../../lib/sandbox/limits/owned-name.ts'
 import { processStat } from '../../../lib/sandbox/processes.ts'
 import { nextLine } from './joined.ts'
 import { openedGroups, skipWithoutGroups } from './opened-groups.ts'
@@ -74,17 +73,28 @@ for (const [version, root] of [
   )
 }
 
-t.test('groups of somebody else are left alone', { skip }, async (t) => {
+t.test('groups of somebody else are left alone, those of a PID namespace that is gone are not', { skip }, async (t) => {
   const own = hierarchies.find(({ controllers }) => controllers.has('pids'))?.own ?? hierarchies[0]?.own ?? ''
-  // In a PID namespace that is not this one: whether their owner lives cannot be said from here.
-  for (const name of ['slotpool-1-1-1-0', 'slotpool-test-others']) {
-    await mkdir(join(own, name))
-    t.teardown(() => rmdir(join(own, name)))
+  const other = spawn(
+    'unshare',
+    ['--pid', '--fork', '--kill-child', 'bash', '-c', 'readlink /proc/self/ns/pid_for_children; exec sleep 1000'],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  )
+  const number = /\d+/.exec((await nextLine(other)) ?? '')?.[0]
+  const living = join(own, `slotpool-${number}-1-1-0`)
+  const [gone, foreign] = [join(own, 'slotpool-1-1-1-0'), join(own, 'slotpool-test-others')]
+  for (const folder of [living, gone, foreign]) {
+    await mkdir(folder)
+    t.teardown(() => rmdir(folder).catch(() => {}))
   }
   await openedGroups(t)
-  t.ok(existsSync(join(own, 'slotpool-1-1-1-0')))
-  t.ok(existsSync(join(own, 'slotpool-test-others')))
-  t.same(await groupMembers(join(own, 'slotpool-1-1-1-0')), [])
+  t.ok(existsSync(living))
+  t.ok(existsSync(foreign))
+  t.equal(existsSync(gone), !(await isMachineNamespace()))
+  other.kill('SIGKILL')
+  await once(other, 'exit')
 })
 
 interface Abandoned {
