@@ -19,7 +19,7 @@ export const slotLimits = z.strictObject({
   processes: least(16).optional(),
   /** Its share of the processors when others want them too: 1 to 10,000, where 100 is the usual. */
   cpuWeight: least(1).max(10_000, 'expected at most 10000').optional(),
-  /** Files that one process may have open. With fewer than some 10 no jail can be entered; at least 64. */
+  /** Files that one process may have open. With 4 bubblewrap fails, with 6 it hung; at least 64. */
   openFiles: least(64).optional(),
   /** What it may write to its workspace, home, tmp and root filesystem together; a file counts as 4 KiB at least. At least 4 MiB. */
   diskBytes: least(4 * mib).optional(),
