@@ -29,7 +29,7 @@ mkdir "$0/over"
 mount -t tmpfs tmpfs "$0/over"
 cd "$0/over"
 mkdir upper work root
-mount -t overlay overlay -o "lowerdir=/,upperdir=$0/over/upper,workdir=$0/over/work$([ "$(stat -c %u /proc/1)" = 0 ] && [ "$(cat /proc/self/uid_map | tr -s ' ')" != ' 0 0 4294967295' ] && echo ,userxattr)" root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$0/over/upper,workdir=$0/over/work" root
 for folder in /proc /dev /sys "$0"; do mount --rbind "$folder" "root$folder"; done
 cd root
 mkdir old
@@ -76,7 +76,8 @@ export async function guardedPool(isolation: 'none' | 'jail', slots: number): Pr
     ...['--pool', 'guarded', '--slots', String(slots), '--isolation', isolation, '--network', isolation === 'none' ? 'host' : 'outbound'],
     ...['--uid-base', String(1_900_000_000 + (process.pid % 50_000) * 1000)],
   ]
-  const init = isolation === 'none' ? `${copyOnWrite}\n${serve}` : serve
+  // An ordinary user’s rights there reach no further than its own here.
+  const init = isolation === 'none' && asRoot ? `${copyOnWrite}\n${serve}` : serve
   const child = spawn(
     'unshare',
     // The test's end ends it all, however that comes.
@@ -92,6 +93,7 @@ export async function guardedPool(isolation: 'none' | 'jail', slots: number): Pr
       '--mount-proc',
       '--',
       'bash',
+      '--norc',
       '-c',
       init,
       folder,

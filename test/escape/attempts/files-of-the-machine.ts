@@ -2,9 +2,13 @@ import type { Attempt } from '../attempt.ts'
 import { perl } from '../probe.ts'
 
 /** Reads files that lie beside the slots: in root's home, in other people's folders, in those of services. */
+const inContainer =
+  'slots are built on the image, and nothing else is in the container but what the server has, which has attempts of its own'
+
 export const attempts: Attempt[] = [
   {
     name: 'read files of the machine that are not for everybody',
+    except: { docker: inContainer, nomad: inContainer },
     escape: async ({ beside, mark, after, attack }) => {
       const made = await beside.run(`
         for base in "$HOME" /root /home /var/tmp /tmp /srv /mnt /media /run /var/lib /var/log /var/spool /opt /usr/local/lib /etc; do
@@ -42,7 +46,7 @@ export const attempts: Attempt[] = [
         '/home',
         '/run',
       ]
-      after(() => beside.run(`for at in ${places.join(' ')}; do rm -f -- "$at/${mark}"; done`))
+      after(() => beside.run(`for at in ${places.join(' ')}; do rm -f -- "$at/${mark}"; done; rmdir ${places.at(-1)}`))
       await attacker.exec(`for at in ${places.join(' ')}; do touch "$at/${mark}"; done 2> /dev/null; true`)
       const found = await beside.run(`for at in ${places.join(' ')}; do [ -e "$at/${mark}" ] && echo "$at"; done; true`)
       return found.trim() || null

@@ -76,7 +76,7 @@ export const attempts: Attempt[] = [
     name: 'the server’s environment',
     escape: ({ attack }) =>
       attack(
-        `if env | grep -E '^(NOMAD|AWS|SSH_AUTH|TERMINAL|NODE|npm|SLOTPOOL_READY|SLOTPOOL_TEST|XDG_STATE|DOCKER|VAULT|CONSUL)_?' | grep -v '=$'; then got "$(env)"; else held environment; fi`,
+        `found=$(env | grep -E '^(NOMAD|AWS|SSH_AUTH|TERMINAL|NODE|npm|SLOTPOOL_READY|SLOTPOOL_TEST|XDG_STATE|DOCKER|VAULT|CONSUL)_'); if [ -n "$found" ]; then got "$found"; else held environment; fi`,
       ),
     // It is said to the command there as if it came from the server.
     control: ({ attacker, attack }) =>

@@ -1,0 +1,42 @@
+import { access, chown, constants, mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { packageRoot } from '../../lib/package-root.ts'
+
+t.setTimeout(300_000)
+
+/** Belongs to nobody. */
+const uid = 1_300_000_000 + (process.pid % 100_000)
+
+const skip =
+  process.geteuid?.() === 0 ? await othersMayRead(packageRoot()) : 'the test of the local backend runs as an ordinary user already'
+
+t.test('ways out of a slot of an ordinary user’s', { skip, timeout: 300_000 }, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'slotpool-user-'))
+  t.teardown(() => rm(home, { recursive: true, force: true }))
+  await chown(home, uid, uid)
+  const env = [
+    `PATH=${process.env.PATH}`,
+    `HOME=${home}`,
+    `TMPDIR=${home}`,
+    `XDG_STATE_HOME=${home}`,
+    `SLOTPOOL_ESCAPE=${process.env.SLOTPOOL_ESCAPE ?? ''}`,
+  ]
+  const become = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath, '--import=tsx']
+  await t.spawn(
+    'setpriv',
+    [...become, join(packageRoot(), 'test', 'escape', 'local.test.ts')],
+    { cwd: packageRoot() },
+    'as an ordinary user',
+  )
+})
+
+/** Why an ordinary user could not run what is here, or false. */
+async function othersMayRead(folder: string): Promise<string | false> {
+  for (let path = folder; path !== dirname(path); path = dirname(path)) {
+    if (((await stat(path)).mode & 0o005) !== 0o005) return `${path} is closed to other users`
+  }
+  await access(process.execPath, constants.X_OK)
+  return false
+}
