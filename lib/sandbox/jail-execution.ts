@@ -113,7 +113,7 @@ export class JailExecution extends Execution {
           signal: cause === undefined ? signal : 'SIGKILL',
           timedOut: timeout !== null,
           timeout,
-          limit: cause === 'output' || cause === 'disk' ? cause : limit,
+          limit: cause === 'output' || cause === 'disk' ? cause : fileTooLong(exitCode, signal) ? 'disk' : limit,
           skippedEnv: this.#environment.skipped,
           cancelled: cause === 'cancelled',
           durationMs,
@@ -246,6 +246,11 @@ export class JailExecution extends Execution {
     const said = this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
     throw new SlotpoolError('JAIL_FAILED', `the command could not be started in its slot: ${said || 'its jail has ended'}`)
   }
+}
+
+/** Whether the kernel ended the command, or the last of its programs, because a file would have been longer than it may be (SIGXFSZ, 25). */
+function fileTooLong(exitCode: number | null, signal: NodeJS.Signals | null): boolean {
+  return signal === 'SIGXFSZ' || exitCode === 128 + 25
 }
 
 /** Each passes on its own, but the kernel bounds a program's arguments and its environment, singly and together (execve(2)). */

@@ -45,6 +45,8 @@ export class SlotBounds {
    * once when the slot has written more than it may: nothing but the end of its commands keeps it from going on.
    */
   async watch(onDisk: () => void): Promise<() => Promise<LimitName | null>> {
+    // It may have been tidied up since.
+    if (this.#disk?.full) await this.#disk.usedBytes()
     const before = await this.#group?.hits()
     const stop = this.#disk?.watch(onDisk)
     return async () => {
