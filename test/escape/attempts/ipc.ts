@@ -1,6 +1,7 @@
 import type { Attempt } from '../attempt.ts'
 import { startBeside } from '../beside.ts'
 import { perl } from '../probe.ts'
+import { sharedNetwork } from '../shared-network.ts'
 
 /** Reads what a neighbour keeps where no folder shows it: shared memory, queues, semaphores, keys, sockets without a file. */
 const shared = (name: string, put: string, take: string): Attempt => ({
@@ -76,6 +77,7 @@ export const attempts: Attempt[] = [
   },
   ...(['neighbour', 'beside'] as const).map(
     (where): Attempt => ({
+      unless: sharedNetwork,
       name: where === 'neighbour' ? 'a neighbour’s abstract socket' : 'an abstract socket beside the server',
       escape: async ({ mark, beside, prepare, attack, after }) => {
         const listens = (ready: string) =>

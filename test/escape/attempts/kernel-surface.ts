@@ -59,6 +59,7 @@ export const attempts: Attempt[] = [
   {
     name: 'read the kernel’s log',
     escape: ({ attack }) => attack(perl(`tried('syslog', sys('syslog', 10, 0, 0));`)),
+    ...machine,
   },
   probe('the machine’s ports (iopl)', `sys('iopl', 3)`, '-1', machine),
 ]

@@ -2,7 +2,8 @@ import type { Attempt } from '../attempt.ts'
 import { perl } from '../probe.ts'
 
 /** Mounts something. Who may mount hides what the server put in place, uncovers what it hid, and reaches control files of the kernel. */
-const mount = (name: string, call: string): Attempt => ({
+const mount = (name: string, call: string, more: Partial<Attempt> = {}): Attempt => ({
+  ...more,
   name: `mount: ${name}`,
   escape: ({ attack }) =>
     attack(
@@ -24,6 +25,7 @@ export const attempts: Attempt[] = [
   mount(
     'an overlay of the root',
     `do { mkdir 'up'; mkdir 'work'; sys('mount', 'none', 'other', 'tmpfs', 0, 0); mkdir 'other/u'; mkdir 'other/w'; my $r = sys('mount', 'o', 'at', 'overlay', 0, 'lowerdir=/,upperdir=other/u,workdir=other/w'); my $e = $! + 0; sys('umount2', 'other', 2); $! = $e; $r }`,
+    { controlNeedsRoot: 'an ordinary user may not, not even in a namespace of its own' },
   ),
   {
     name: 'mount: with the newer calls',

@@ -68,9 +68,20 @@ export const attempts: Attempt[] = [
     controlNeedsRoot: 'the kernel gives it to the machine’s root only',
   },
   {
-    name: 'read others’ keys by /proc/keys',
-    escape: async ({ attack }) => attack(`if grep -q . /proc/keys 2> /dev/null; then got "$(cat /proc/keys)"; else held /proc/keys; fi`),
-    control: async ({ attack }) =>
-      attack(perl(`sys('add_key', 'user', 'shown', 'x', 1, -2); open(my $f, '<', '/proc/keys'); print 'GOT ', <$f>; held('looked')`)),
+    name: 'keys of whoever runs the server, by /proc/keys',
+    escape: async ({ beside, mark, after, attack }) => {
+      // Into the keyring of the user, with all rights for that user.
+      const add = perl(
+        `my ($mark) = @ARGV; my $k = sys('add_key', 'user', $mark, 'secret', 6, -4); sys('keyctl', 5, $k, 0x3f3f0000) if $k >= 0;`,
+        mark,
+      )
+      await beside.run(add)
+      after(() =>
+        beside.run(perl(`my ($mark) = @ARGV; my $k = sys('keyctl', 10, -4, 'user', $mark, 0); sys('keyctl', 9, $k, -4) if $k >= 0;`, mark)),
+      )
+      return attack(
+        perl(`my ($mark) = @ARGV; if (open(my $f, '<', '/proc/keys')) { while (<$f>) { got($_) if /\\Q$mark\\E/ } } held('looked');`, mark),
+      )
+    },
   },
 ]

@@ -76,7 +76,7 @@ export const attempts: Attempt[] = [
     name: 'the server’s environment',
     escape: ({ attack }) =>
       attack(
-        `found=$(env | grep -E '^(NOMAD|AWS|SSH_AUTH|TERMINAL|NODE|npm|SLOTPOOL_READY|SLOTPOOL_TEST|XDG_STATE|DOCKER|VAULT|CONSUL)_'); if [ -n "$found" ]; then got "$found"; else held environment; fi`,
+        `found=$(env | grep -E '^(NOMAD|AWS|SSH_AUTH|TERMINAL|NODE|npm|SLOTPOOL_READY|SLOTPOOL_TEST|DOCKER|VAULT|CONSUL)_'); if [ -n "$found" ]; then got "$found"; else held environment; fi`,
       ),
     // It is said to the command there as if it came from the server.
     control: ({ attacker, attack }) =>
@@ -88,7 +88,7 @@ export const attempts: Attempt[] = [
       const names = Object.keys(process.env).filter(
         (name) =>
           /^[A-Z_]+$/.test(name) &&
-          !/^(PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LANG|TERM|PWD|SHLVL|_|LC_ALL|PAGER|DEBIAN_FRONTEND|XDG_(CONFIG|CACHE|DATA)_HOME|GIT_PAGER|HOSTNAME)$/.test(
+          !/^(PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LANG|TERM|PWD|SHLVL|_|LC_ALL|PAGER|DEBIAN_FRONTEND|XDG_(CONFIG|CACHE|DATA|STATE)_HOME|GIT_PAGER|HOSTNAME)$/.test(
             name,
           ),
       )
