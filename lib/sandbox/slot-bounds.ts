@@ -5,6 +5,9 @@ import type { ExecutionGroup } from './limits/execution-group.ts'
 import { ownHardLimits } from './limits/hard-limits.ts'
 import type { SlotGroup } from './limits/slot-group.ts'
 
+/** How long a file may still become in a slot that is full. */
+const tidyingBytes = 2 ** 20
+
 /** What holds one slot to its limits, for as long as its jail lives. */
 export class SlotBounds {
   readonly limits: LimitsInForce
@@ -33,9 +36,9 @@ export class SlotBounds {
         core: 0,
         ...(openFiles === null ? {} : { nofile: openFiles.value }),
         ...(processes?.by === 'rlimit' ? { nproc: processes.value } : {}),
-        // No single file is larger than all of them may be, which stops one writer at once. In a slot that is full nothing but tidying up
-        // is left to do.
-        ...(diskBytes === null ? {} : { fsize: this.#disk?.full ? 0 : Math.min(diskBytes.value, present.f) }),
+        // No single file is larger than all of them may be, which stops one writer at once. In a slot that is full little more than tidying
+        // up is left to do.
+        ...(diskBytes === null ? {} : { fsize: this.#disk?.full ? tidyingBytes : Math.min(diskBytes.value, present.f) }),
       },
     }
   }

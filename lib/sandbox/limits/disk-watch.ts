@@ -55,7 +55,7 @@ export class DiskWatch {
 
   /**
    * Whether the last look found the slot over its limit; `usedBytes` looks again. A command that begins while it is should not be able to
-   * make any file longer (`fileBytes: 0` for `rlimitScript`), so that it can tidy up and do nothing else.
+   * write long files, so that it can tidy up and do little else.
    */
   get full(): boolean {
     return (this.#last?.usedBytes ?? 0) > this.#maxBytes
