@@ -1,5 +1,6 @@
 import type { Slot } from '../../lib/pool/slot.ts'
 import type { SlotFiles } from '../../lib/pool/slot-files.ts'
+import type { SlotPool } from '../../lib/pool/slot-pool.ts'
 import type { Beside } from './beside.ts'
 
 /** What an attempt is tried against: a pool as users have it. */
@@ -14,6 +15,7 @@ export interface Scene {
   /** A tenant that did nothing wrong. Whatever the attacker does, it goes on working; that is checked after every attempt. */
   readonly neighbour: TriedSlot
   readonly beside: Beside
+  readonly pool: Pick<SlotPool, 'lease' | 'status'>
   /** A word that nothing else has. Whatever an attempt starts or makes bears it, so that what is left of it is found. */
   readonly mark: string
   /**

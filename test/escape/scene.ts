@@ -24,6 +24,7 @@ export async function openScene(pool: SlotPool, beside: Beside, run: string): Pr
     attacker,
     neighbour,
     beside,
+    pool,
     mark,
     attack: async (script, options = {}) =>
       outcome(

@@ -50,6 +50,8 @@ export const attempts: Attempt[] = [
           # Left out: /proc/pressure, open to all for asking to be told.
           while (defined(my $path = shift @todo)) {
             next if -l $path;
+            # Masked: it is /dev/null.
+            next if -c $path;
             if (-d $path) { push @todo, glob "$path/*"; next }
             # Others the kernel only tells, whoever asks.
             next unless ((stat $path)[2] // 0) & 0222;

@@ -4,6 +4,21 @@ import { perl } from '../probe.ts'
 /** What rights a command has, and whether it can come by more: by programs that run as their owner, by programs that carry rights. */
 const atMost = 0xa80425fbn
 
+/** FLOOR: in the control, every capability counts as more. */
+const carrying = `my ($floor) = @ARGV; my $path = "$ENV{TMPDIR}/carrier"; system('cp', '/bin/grep', $path); chmod 0755, $path; chmod 01777, $ENV{TMPDIR};
+           my $name = 'security.capability';
+           my @become = $> == 0 ? ('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--') : ();
+           my $own = do { open(my $f, '<', '/proc/self/status'); local $/; (<$f> =~ /^CapEff:\\s+(\\S+)/m)[0] };
+           # One at a time: who asks for one that nobody can have gets none.
+           for my $bit (0, 7, 12, 21) {
+             my $value = pack('V5', 0x02000001, 1 << $bit, 0, 0, 0);
+             if (sys('setxattr', $path, $name, $value, 20, 0) < 0) { held("setting: $!") }
+             my $said = do { open(my $p, '-|', @become, $path, 'CapEff', '/proc/self/status'); local $/; <$p> // '' };
+             my $has = $said =~ /CapEff:\\s+(\\S+)/ ? $1 : '0';
+             if ((hex($has) & ~($floor eq 'none' ? 0 : hex($own))) != 0) { got("a program has $has, it was started with less") } else { held("it has $has") }
+           }
+           unlink $path;`
+
 export const attempts: Attempt[] = [
   {
     name: 'capabilities beyond what Docker gives',
@@ -54,24 +69,9 @@ export const attempts: Attempt[] = [
   },
   {
     name: 'a program that carries capabilities',
-    escape: ({ attack }) =>
-      attack(
-        perl(
-          `my $path = "$ENV{TMPDIR}/carrier"; system('cp', '/bin/grep', $path); chmod 0755, $path; chmod 01777, $ENV{TMPDIR};
-           my $name = 'security.capability';
-           my @become = $> == 0 ? ('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--') : ();
-           my $own = do { open(my $f, '<', '/proc/self/status'); local $/; (<$f> =~ /^CapEff:\\s+(\\S+)/m)[0] };
-           # One at a time: who asks for one that nobody can have gets none.
-           for my $bit (0, 7, 12, 21) {
-             my $value = pack('V5', 0x02000001, 1 << $bit, 0, 0, 0);
-             if (sys('setxattr', $path, $name, $value, 20, 0) < 0) { held("setting: $!") }
-             my $said = do { open(my $p, '-|', @become, $path, 'CapEff', '/proc/self/status'); local $/; <$p> // '' };
-             my $has = $said =~ /CapEff:\\s+(\\S+)/ ? $1 : '0';
-             if ((hex($has) & ~(@become ? 0 : hex($own))) != 0) { got("a program has $has, it was started with less") } else { held("it has $has") }
-           }
-           unlink $path;`,
-        ),
-      ),
+    // Beyond those of the slot's own root, whatever user runs it.
+    escape: ({ attack }) => attack(perl(carrying, '')),
+    control: ({ attack }) => attack(perl(carrying, 'none')),
     controlNeedsRoot: 'in a user namespace with one user there is nobody else to become',
   },
   {
