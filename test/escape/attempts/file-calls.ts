@@ -103,6 +103,12 @@ export const attempts: Attempt[] = [
       const said = await beside.run(`cat ${folder}/${mark}`)
       return said === `secret-${mark}\n` ? null : said
     },
+    // Without the race, which need not be won: the link is followed.
+    control: async (scene) => {
+      const folder = await outside(scene)
+      await scene.attacker.exec(`ln -sfn ${folder} at`)
+      return held(scene.attacker.files.read(`at/${scene.mark}`))
+    },
   },
   {
     name: 'file calls: devices and pipes that never end',

@@ -46,7 +46,7 @@ export const attempts: Attempt[] = [
         '/home',
         '/run',
       ]
-      after(() => beside.run(`for at in ${places.join(' ')}; do rm -f -- "$at/${mark}"; done 2> /dev/null; rmdir ${places.at(-1)}`))
+      after(() => beside.run(`for at in ${places.join(' ')}; do rm -f -- "$at/${mark}"; done 2> /dev/null; rm -rf -- ${places.at(-1)}`))
       await attacker.exec(`for at in ${places.join(' ')}; do touch "$at/${mark}"; done 2> /dev/null; true`)
       const found = await beside.run(`for at in ${places.join(' ')}; do [ -e "$at/${mark}" ] && echo "$at"; done; true`)
       return found.trim() || null

@@ -1,4 +1,5 @@
 import type { Attempt, Scene } from '../attempt.ts'
+import { quoted } from '../beside.ts'
 import { perl } from '../probe.ts'
 
 /** Takes all there is of something that the kernel counts for a user, so that a neighbour gets none. Bounded, and taken back. */
@@ -18,18 +19,27 @@ const flood = (name: string, take: string, give: string, more: Partial<Attempt> 
 /** The same two, of one user and without anything between them, with a bound of the test's own. */
 const together =
   (bound: string, take: string, give: string) =>
-  async ({ beside }: Scene) => {
+  async ({ beside }: Pick<Scene, 'beside'>) => {
     const said = await beside.run(
-      `cd "$(mktemp -d)" && ${bound} && { mkfifo taken; ${take} > /dev/null 2>&1 < /dev/null & taker=$!; read -r -t 20 _ 0<> taken; { ${give}; } > /dev/null 2>&1 || echo none is left; kill -9 $taker; pkill -9 -P $taker; true; }`,
+      `cd "$(mktemp -d)" && chmod 777 . && ${bound} && { mkfifo -m 666 taken; ${take} > /dev/null 2>&1 < /dev/null & taker=$!; read -r -t 20 _ 0<> taken; { ${give}; } > /dev/null 2>&1 || echo none is left; kill -9 $taker; pkill -9 -P $taker; true; }`,
     )
     return said.trim() || null
   }
+
+/** Its own user, where there are others: what it takes is taken from nobody on this machine. */
+/** The other attempts' controls share theirs. */
+const inItsOwnIpc = (beside: Scene['beside']): Pick<Scene, 'beside'> => ({
+  beside: { ...beside, run: (script) => beside.run(`unshare --ipc bash -c ${quoted(script)}`) },
+})
+
+const become = (uid: number, command: string): string =>
+  process.geteuid?.() === 0 ? `setpriv --reuid=${uid} --clear-groups ${command}` : command
 
 const told = `open(my $r, '>', 'taken'); print $r "taken\\n"; close $r; sleep 600;`
 const instances = perl(`for (1 .. 300) { last if sys('inotify_init1', 0) < 0 } ${told}`)
 const instance = perl(`sys('inotify_init1', 0) >= 0 or do { print STDERR "inotify: $!"; exit 1 }`)
 const processes = perl(`for (1 .. 400) { my $p = fork(); last unless defined $p; if (!$p) { sleep 600; POSIX::_exit(0) } } ${told}`)
-const process = perl(
+const child = perl(
   `for (1 .. 5) { my $p = fork(); defined $p or do { print STDERR "fork: $!"; exit 1 }; POSIX::_exit(0) unless $p; waitpid($p, 0) }`,
 )
 const files = perl(`my @held; my $n = 0; for (1 .. 3000) { open(my $f, '<', '/dev/null') or last; push @held, $f; } ${told}`)
@@ -44,13 +54,9 @@ const terminals = perl(`my @held; for (1 .. 600) { sysopen(my $f, '/dev/ptmx', O
 const terminal = perl(`sysopen(my $f, '/dev/ptmx', O_RDWR | O_NOCTTY) or do { print STDERR "ptmx: $!"; exit 1 }`)
 
 export const attempts: Attempt[] = [
-  flood('inotify instances', instances, instance, { control: together('true', instances, instance) }),
-  flood('processes', processes, process, {
-    control: together(
-      'ulimit -u 50',
-      `setpriv --reuid=1234567 --clear-groups ${processes}`,
-      `setpriv --reuid=1234567 --clear-groups ${process}`,
-    ),
+  flood('inotify instances', instances, instance, { control: together('true', become(1_234_569, instances), become(1_234_569, instance)) }),
+  flood('processes', processes, child, {
+    control: together('ulimit -u 50', become(1_234_567, processes), become(1_234_567, child)),
     controlNeedsRoot: 'the number of processes is bounded for a user, and there is but one',
   }),
   flood('open files', files, file, {
@@ -60,9 +66,11 @@ export const attempts: Attempt[] = [
       return said.trim() || null
     },
   }),
-  flood('shared memory segments', segments, segment, { control: together('true', segments, segment) }),
+  flood('shared memory segments', segments, segment, {
+    control: async ({ beside }) => together('true', segments, segment)(inItsOwnIpc(beside)),
+  }),
   flood('keys', keys, key, {
-    control: together('true', `setpriv --reuid=1234568 --clear-groups ${keys}`, `setpriv --reuid=1234568 --clear-groups ${key}`),
+    control: together('true', become(1_234_568, keys), become(1_234_568, key)),
     controlNeedsRoot: 'root has a quota of its own, and there is nobody else to become',
   }),
   flood('terminals', terminals, terminal, {
