@@ -32,23 +32,13 @@ export const attempts: Attempt[] = [
     name: 'write where the machine’s programs are',
     // A new file, empty, and only if it can be taken back.
     escape: async ({ attacker, beside, mark, after }) => {
-      const places = [
-        '/usr/bin',
-        '/usr/lib',
-        '/usr/local/bin',
-        '/etc',
-        '/etc/profile.d',
-        '/opt',
-        '/',
-        '/root',
-        '/var/lib',
-        '/lib64',
-        '/home',
-        '/run',
-      ]
-      after(() => beside.run(`for at in ${places.join(' ')}; do rm -f -- "$at/${mark}"; done 2> /dev/null; rm -rf -- ${places.at(-1)}`))
-      await attacker.exec(`for at in ${places.join(' ')}; do touch "$at/${mark}"; done 2> /dev/null; true`)
-      const found = await beside.run(`for at in ${places.join(' ')}; do [ -e "$at/${mark}" ] && echo "$at"; done; true`)
+      const open = (await beside.run('mktemp -d')).trim()
+      if (!/^\/.*\/tmp\.\w+$/.test(open)) throw new Error(`got ${open}, expected a new folder`)
+      const places = `/usr/bin /usr/lib /usr/local/bin /etc /etc/profile.d /opt / /root /var/lib /lib64 /home /run ${open}`
+      // Its own file in each, and the folder, empty then, that it made.
+      after(() => beside.run(`for at in ${places}; do rm -f -- "$at/${mark}"; done 2> /dev/null; rmdir -- ${open}`))
+      await attacker.exec(`for at in ${places}; do touch "$at/${mark}"; done 2> /dev/null; true`)
+      const found = await beside.run(`for at in ${places}; do [ -e "$at/${mark}" ] && echo "$at"; done; true`)
       return found.trim() || null
     },
   },
