@@ -22,11 +22,19 @@ folder=$(mktemp -d) && mkfifo "$folder/ready" || exit 1
 READY=$folder/ready setsid bash -c ${quoted(script)} > "$folder/log" 2>&1 < /dev/null &
 pid=$!
 if read -r -t 20 _ 0<> "$folder/ready"; then echo "$pid $folder"; else cat "$folder/log" >&2; kill -9 -- "-$pid"; exit 1; fi`)
-  const [pid, folder] = words.trim().split(' ')
+  const [, pid, folder] = /^(\d+) (\/[\w./-]+\/tmp\.\w{10})\n$/.exec(words) ?? []
+  if (pid === undefined || folder === undefined) throw new Error(`got ${JSON.stringify(words)}, expected a process and its folder`)
   return {
     pid: Number(pid),
     end: () => beside.run(`kill -9 -- -${pid} 2> /dev/null; rm -rf -- ${folder}`),
   }
+}
+
+/** A new folder there. What is no such folder is refused, since whoever asked for it will remove it. */
+export async function newFolder(beside: Beside): Promise<string> {
+  const folder = (await beside.run('mktemp -d')).trim()
+  if (!/^\/[\w./-]+\/tmp\.\w{10}$/.test(folder)) throw new Error(`got ${JSON.stringify(folder)}, expected a new folder`)
+  return folder
 }
 
 /** One word of a shell. */

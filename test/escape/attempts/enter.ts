@@ -1,4 +1,5 @@
 import type { Attempt, Scene } from '../attempt.ts'
+import { newFolder } from '../beside.ts'
 import { perl } from '../probe.ts'
 
 /**
@@ -68,7 +69,7 @@ export const attempts: Attempt[] = [
   {
     name: 'a working folder that leads out',
     escape: async ({ attacker, beside, mark, after }) => {
-      const folder = (await beside.run('mktemp -d')).trim()
+      const folder = await newFolder(beside)
       after(() => beside.run(`rm -rf ${folder}`))
       await beside.run(`chmod 755 ${folder}; touch ${folder}/${mark}`)
       const ways = [

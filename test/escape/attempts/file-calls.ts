@@ -1,12 +1,13 @@
 import { SlotpoolError } from '../../../lib/errors.ts'
 import type { Attempt, Scene, TriedSlot } from '../attempt.ts'
+import { newFolder } from '../beside.ts'
 
 /**
  * Asks the server itself for files outside of the slot: by `..`, by absolute names, by links that the slot made, by /proc. Where the server
  * looked at paths with its own eyes, this would hand out its token, or overwrite what it runs.
  */
 async function outside({ beside, mark, after }: Scene): Promise<string> {
-  const folder = (await beside.run('mktemp -d')).trim()
+  const folder = await newFolder(beside)
   after(() => beside.run(`rm -rf -- ${folder}`))
   await beside.run(`chmod 777 ${folder}; echo secret-${mark} > ${folder}/${mark}; chmod 666 ${folder}/${mark}`)
   return folder

@@ -1,4 +1,5 @@
 import type { Attempt } from '../attempt.ts'
+import { newFolder } from '../beside.ts'
 import { perl } from '../probe.ts'
 
 /** Reads files that lie beside the slots: in root's home, in other people's folders, in those of services. */
@@ -32,7 +33,7 @@ export const attempts: Attempt[] = [
     name: 'write where the machine’s programs are',
     // A new file, empty, and only if it can be taken back.
     escape: async ({ attacker, beside, mark, after }) => {
-      const open = (await beside.run('mktemp -d')).trim()
+      const open = await newFolder(beside)
       if (!/^\/.*\/tmp\.\w+$/.test(open)) throw new Error(`got ${open}, expected a new folder`)
       const places = `/usr/bin /usr/lib /usr/local/bin /etc /etc/profile.d /opt / /root /var/lib /lib64 /home /run ${open}`
       // Its own file in each, and the folder, empty then, that it made.

@@ -1,5 +1,5 @@
 import type { Attempt } from '../attempt.ts'
-import { startBeside } from '../beside.ts'
+import { newFolder, startBeside } from '../beside.ts'
 import { perl } from '../probe.ts'
 
 /** Makes namespaces of its own, where it would have rights that the slot took, or goes into those of others. */
@@ -65,7 +65,7 @@ export const attempts: Attempt[] = [
   {
     name: 'out of the root by chroot',
     escape: async ({ beside, mark, after, attack }) => {
-      const folder = (await beside.run('mktemp -d')).trim()
+      const folder = await newFolder(beside)
       after(() => beside.run(`rm -rf ${folder}`))
       await beside.run(`chmod 755 ${folder}; touch ${folder}/${mark}`)
       return attack(

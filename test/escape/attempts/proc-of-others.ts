@@ -1,5 +1,5 @@
 import type { Attempt } from '../attempt.ts'
-import { startBeside } from '../beside.ts'
+import { newFolder, startBeside } from '../beside.ts'
 
 /**
  * Goes through what /proc tells of processes that are none of the slot's own: environments, where the server's token or a cloud's keys may
@@ -52,7 +52,7 @@ export const attempts: Attempt[] = [
     (link): Attempt => ({
       name: `/proc/*/${link} of other processes`,
       escape: async ({ beside, mark, after, attack }) => {
-        const folder = (await beside.run('mktemp -d')).trim()
+        const folder = await newFolder(beside)
         after(() => beside.run(`rm -rf ${folder}`))
         await beside.run(`chmod 755 ${folder}; echo secret > ${folder}/${mark}; chmod 644 ${folder}/${mark}`)
         const other = await startBeside(beside, `cd ${folder}; echo > "$READY"; exec sleep 600`)

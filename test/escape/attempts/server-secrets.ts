@@ -1,5 +1,5 @@
 import type { Attempt } from '../attempt.ts'
-import { quoted, startBeside } from '../beside.ts'
+import { newFolder, quoted, startBeside } from '../beside.ts'
 import { perl } from '../probe.ts'
 
 /** Goes for what the server itself has: its socket or port, its token, its arguments, its folder, its environment, and Docker's socket. */
@@ -22,7 +22,7 @@ export const attempts: Attempt[] = [
   {
     name: 'sockets of Docker and its kind',
     escape: async ({ beside, mark, after, attack }) => {
-      const folder = (await beside.run('mktemp -d')).trim()
+      const folder = await newFolder(beside)
       after(() => beside.run(`rm -rf ${folder}`))
       const own = `${folder}/docker.sock`
       const listening = perl(

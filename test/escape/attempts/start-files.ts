@@ -1,5 +1,5 @@
 import type { Attempt, Scene } from '../attempt.ts'
-import { quoted } from '../beside.ts'
+import { newFolder, quoted } from '../beside.ts'
 
 /**
  * Leaves programs, start files and variables for the server's own way into the slot, which would run them with rights that no command has.
@@ -31,7 +31,7 @@ const trap = (name: string, put: (script: string) => string, env?: (script: stri
   name: `wait for the server’s way in: ${name}`,
   escape: async (scene) => {
     const { attacker, beside, mark, after } = scene
-    const outside = (await beside.run('mktemp -d')).trim()
+    const outside = await newFolder(beside)
     after(() => beside.run(`rm -rf -- ${outside}`))
     await beside.run(`chmod 777 ${outside}`)
     const folder = attacker.workspace
@@ -59,7 +59,7 @@ const trap = (name: string, put: (script: string) => string, env?: (script: stri
     const { stdout: usual } = await attacker.exec(
       `unshare --user --map-root-user bash -c ${quoted(record(folder, `usual-${mark}`, '/nonexistent'))}; cat ${folder}/usual-${mark}`,
     )
-    const outside = (await beside.run('mktemp -d')).trim()
+    const outside = await newFolder(beside)
     await beside.run(record(outside, 'said', outside))
     return more(await beside.run(`cat ${outside}/said`), usual)
   },

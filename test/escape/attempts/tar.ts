@@ -2,6 +2,7 @@ import { buffer } from 'node:stream/consumers'
 import { type Header, pack } from 'tar-stream'
 import { SlotpoolError } from '../../../lib/errors.ts'
 import type { Attempt, Scene } from '../attempt.ts'
+import { newFolder } from '../beside.ts'
 
 /** Has a tar unpacked whose members lead out of the folder: up, absolute, through a link of the same tar, to a device. */
 type Member = Partial<Header> & { name: string; content?: string }
@@ -25,7 +26,7 @@ const outward = (name: string, members: (folder: string, mark: string) => Member
   name: `tar: ${name}`,
   escape: async (scene) => {
     const { beside, mark, after } = scene
-    const folder = (await beside.run('mktemp -d')).trim()
+    const folder = await newFolder(beside)
     after(() => beside.run(`rm -rf -- ${folder}`))
     await beside.run(`chmod 777 ${folder}`)
     await tried(scene, members(folder, mark))
@@ -34,7 +35,7 @@ const outward = (name: string, members: (folder: string, mark: string) => Member
   // What unpacks without distrust, in the control's namespaces.
   control: async (scene) => {
     const { beside, mark, after } = scene
-    const folder = (await beside.run('mktemp -d')).trim()
+    const folder = await newFolder(beside)
     after(() => beside.run(`rm -rf -- ${folder}`))
     const tar = (await archive(members(folder, mark))).toString('base64')
     await beside.run(`cd "$(mktemp -d)" && echo ${tar} | base64 -d | tar -x -P --no-same-owner 2> /dev/null; true`)
@@ -60,7 +61,7 @@ export const attempts: Attempt[] = [
     name: 'tar: a hard link to a file outside',
     escape: async (scene) => {
       const { attacker, beside, mark, after } = scene
-      const folder = (await beside.run('mktemp -d')).trim()
+      const folder = await newFolder(beside)
       after(() => beside.run(`rm -rf -- ${folder}`))
       await beside.run(`chmod 755 ${folder}; echo secret-${mark} > ${folder}/${mark}; chmod 644 ${folder}/${mark}`)
       await tried(scene, [{ name: 'hard', type: 'link', linkname: `${folder}/${mark}` }])
@@ -69,7 +70,7 @@ export const attempts: Attempt[] = [
       return stdout.includes('secret') ? stdout : null
     },
     control: async ({ beside, mark, after }) => {
-      const folder = (await beside.run('mktemp -d')).trim()
+      const folder = await newFolder(beside)
       after(() => beside.run(`rm -rf -- ${folder}`))
       await beside.run(`echo secret-${mark} > ${folder}/${mark}`)
       const tar = (await archive([{ name: 'hard', type: 'link', linkname: `${folder}/${mark}` }])).toString('base64')

@@ -1,12 +1,12 @@
 import type { Attempt, Scene } from '../attempt.ts'
-import { quoted } from '../beside.ts'
+import { newFolder, quoted } from '../beside.ts'
 
 /**
  * Leaves things for the server's wipe, which goes through the slot's folders with the server's rights: links to what lies outside, which it
  * would delete or open to all; folders that it cannot go through, which would stay for the next tenant.
  */
 async function precious({ beside, mark, after }: Scene): Promise<string> {
-  const folder = (await beside.run('mktemp -d')).trim()
+  const folder = await newFolder(beside)
   after(() => beside.run(`chmod 755 ${folder}; rm -rf -- ${folder}`))
   await beside.run(
     `mkdir ${folder}/${mark}; echo x > ${folder}/${mark}/file; chmod 700 ${folder}/${mark}; chmod 600 ${folder}/${mark}/file; chmod 755 ${folder}`,
