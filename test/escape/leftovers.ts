@@ -5,7 +5,7 @@ import { type Beside, quoted } from './beside.ts'
 export interface Count {
   /** Processes below the server. */
   processes: number
-  /** Mounts that the server sees. */
+  /** Mounts of its folders that the server sees; this machine's others come and go. */
   mounts: number
   /** Folders of slots. */
   folders: number
@@ -54,7 +54,7 @@ for my $pid (keys %parent) {
   for (my $at = $pid; $at = $parent{$at};) { if ($at == $server && !$own{$pid}) { $processes++; last } }
 }
 my $mounts = 0;
-if (open(my $table, '<', "/proc/$server/mountinfo")) { $mounts++ while <$table> }
+if (open(my $table, '<', "/proc/$server/mountinfo")) { while (<$table>) { $mounts++ if index($_, $state) >= 0 } }
 my $folders = () = glob "$state/slots/*";
 push @marked, map { "file $_" } split /\\n/, qx(find '$state' -name '*$word*' 2>/dev/null) if -d $state;
 my $list = join ',', map { my $one = substr $_, 0, 300; $one =~ s/["\\\\]|[^ -~]/ /g; "\\"$one\\"" } @marked;
