@@ -220,6 +220,7 @@ export class JailExecution extends Execution {
       candidates: () => this.#jail.processes(),
       leader: this.#child?.pid as number,
       environmentEntry: `${executionVariable}=${this.id}`,
+      ...(this.#jail.adopter === undefined ? {} : { adopter: this.#jail.adopter }),
     }
     this.#ending ??= (this.#group ? this.#group.end() : terminateExecution(marks)).finally(() => {
       this.#ending = undefined

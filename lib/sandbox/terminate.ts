@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import { type Freezable, whileFrozen } from './freeze.ts'
 import type { Jail } from './jail/jail.ts'
-import { type ProcessStat, processStat, signalProcess, startedWith } from './processes.ts'
+import { type ProcessStat, processStat, signalProcess, startedWith, startedWithin } from './processes.ts'
 
 /** What tells the processes of one execution from the others in its slot. */
 export interface ExecutionMarks {
@@ -12,6 +12,8 @@ export interface ExecutionMarks {
   leader: number
   /** An entry `NAME=value` of the environment that every process of the execution inherits. */
   environmentEntry: string
+  /** The process that adopts what is orphaned in the slot, where it has one of its own. */
+  adopter?: number
   /** Its slot, where all of that can be stopped at once. */
   slot?: Pick<Jail, 'signalAll'>
 }
@@ -23,7 +25,8 @@ const patienceMs = 10_000
 const lastResortMs = 5_000
 
 /**
- * Ends every process of an execution: what descends from its leader, is in its session or carries its environment entry. They are stopped
+ * Ends every process of an execution: what descends from its leader, is in its session, carries its environment entry, or was
+ * orphaned since in a way that leaves none of these. They are stopped
  * before they are killed, so that none forks away in between: the whole slot at once where that can be done, and one by one. Where they
  * cannot be singled out within five seconds, all that runs in the slot is ended with them. Resolves when a look finds none left.
  *
@@ -89,12 +92,23 @@ export async function executionMembers({
   candidates,
   leader,
   environmentEntry,
+  adopter,
 }: ExecutionMarks): Promise<{ pid: number; inside: boolean }[]> {
   const inside = new Set(await candidates())
   const found = await stats([leader, ...inside])
   const own = new Set<number>([leader])
   for (const one of found) {
     if (one.session === leader || (await startedWith(one.pid, environmentEntry))) own.add(one.pid)
+  }
+  // One that left its parent, its session and its environment behind is known by its time alone: it began after the execution, and is of no
+  // other that says so.
+  const since = found.find((one) => one.pid === leader)?.startTicks
+  const anyEntry = environmentEntry.slice(0, environmentEntry.indexOf('=') + 1)
+  for (const one of found) {
+    if (adopter === undefined || one.parent !== adopter || since === undefined) continue
+    // Within one tick, a hundredth of a second, the later process has the higher id.
+    const later = one.startTicks > since || (one.startTicks === since && one.pid > leader)
+    if (later && !(await startedWithin(one.pid, anyEntry))) own.add(one.pid)
   }
   // Children of members, until no more turn up: a child may have a fresh session and an empty environment.
   for (let size = -1; size !== own.size; ) {

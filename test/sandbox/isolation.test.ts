@@ -42,6 +42,17 @@ for (const isolation of ['jail', 'uid', 'none'] as const) {
 
     if (isolation !== 'none') await t.test('slots are kept apart', (t) => keptApart(t, inA, inB, isolation))
 
+    if (isolation !== 'none') {
+      await t.test('a timeout ends what left its session, its parent and its environment behind, and nothing else', async (t) => {
+        await inA(`env -i setsid bash -c '${sleeper.command(25)} & disown'; ${sleeper.command(26)} & true`)
+        const hiding = `setsid env -i bash -c '(setsid ${sleeper.command(27)} &) ; kill -STOP $$' & echo hidden; ${sleeper.command(28)}`
+        const end = await ran(client, a.leaseId, hiding, { request: { timeoutMs: 1500 } })
+        t.match(end, { timedOut: true, stdout: 'hidden\n' })
+        t.equal((await inA(`${sleeper.find(27)} || ${sleeper.find(28)}`)).exitCode, 1)
+        t.equal((await inA(`${sleeper.find(25)} && ${sleeper.find(26)}`)).exitCode, 0)
+      })
+    }
+
     await t.test('what a slot left is gone with its lease', async (t) => {
       await inA(
         `mkdir -p deep/er && touch deep/er/file && chmod 000 deep; ln -s /etc/passwd link; ${sleeper.command(22)} & setsid ${sleeper.command(22)} &`,
@@ -88,6 +99,7 @@ async function keptApart(
   }
   t.equal((await inB(sleeper.find(24))).exitCode, 1, 'nor does one see what the other runs')
   t.not((await inA('unshare -m true')).exitCode, 0)
+  t.not((await inA('unshare --user true')).exitCode, 0)
   t.not((await inA('mount -t tmpfs none /tmp')).exitCode, 0)
   t.not((await inA('ls /work')).exitCode, 0)
   t.notMatch((await inA('ls -l /proc/self/fd')).stdout, /namespace/, 'no descriptor of the way in')
@@ -118,7 +130,6 @@ async function rootOfItsOwn(
   )
   t.match((await inA('cat /proc/self/uid_map')).stdout, /^ +0 +0 +65536\n$/)
   for (const command of [
-    'unshare --user true',
     'mknod /tmp/device c 1 3',
     'echo core > /proc/sys/kernel/core_pattern',
     'mount -o remount,rw /proc/sys',

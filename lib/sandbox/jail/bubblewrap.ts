@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, existsSync, lstatSync, openSync, readlinkSync, realpathSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -11,8 +12,8 @@ import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
 import { runSignaller, signalEverything } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
-import { cleanEnvironment } from './clean-environment.ts'
-import { type EntryTerms, underTerms } from './entry-terms.ts'
+import { entryCommand, innerUsersProgram } from './entry-program.ts'
+import type { EntryTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity, SlotMount } from './jail.ts'
 import { slotUser, writeAccountFiles } from './passwd.ts'
 
@@ -74,21 +75,24 @@ export class BubblewrapJails implements JailKind {
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
     const complaint = text(child.stderr as Readable)
     let network: AttachedNetwork | undefined
+    let usersFd: number | null = null
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const init = await readInitPid(child.stdio[3] as Readable)
       if ((await text(child.stdio[4] as Readable)) !== 'ready') throw new Error('it ended while it set the jail up')
+      if (!this.#asRoot) usersFd = await openInnerUsers(init, identity)
       network = await this.#net.attach({ slot, pid: init, ...(this.#asRoot ? {} : { userNamespaceOf: init }) })
       // The same file that the jail has, so that it shows there.
       if (network.resolvConf !== null) await writeFile(resolver, network.resolvConf)
       const { ownNamespace } = this.#net
-      return new BubblewrapJail({ init, ended, identity, network, level: this.network, ownNamespace, asRoot: this.#asRoot })
+      return new BubblewrapJail({ init, ended, identity, network, level: this.network, ownNamespace, usersFd })
     } catch (error) {
       if (child.pid !== undefined) {
         child.kill('SIGKILL')
         await ended
       }
       await network?.detach()
+      if (usersFd !== null) closeSync(usersFd)
       if (error instanceof SlotpoolError) throw error
       const said = child.pid === undefined ? '' : (await complaint).trim()
       throw new SlotpoolError('JAIL_FAILED', `bubblewrap could not make the jail of slot ${slot}: ${said || (error as Error).message}`, {
@@ -117,6 +121,8 @@ export class BubblewrapJails implements JailKind {
       if (existsSync(target) || place.startsWith('/run/')) args.push('--ro-bind', file, place)
     }
     args.push('--proc', '/proc', '--dev', '/dev')
+    // Keys are those of the user, whom slots share.
+    if (existsSync('/proc/keys')) args.push('--dev-bind', '/dev/null', '/proc/keys')
     // Shared memory is for every user of the slot; bubblewrap's own belongs to root.
     args.push('--perms', '1777', '--tmpfs', '/dev/shm')
     for (const folder of ['/run', '/var', '/home']) args.push('--perms', '0755', '--dir', folder)
@@ -144,6 +150,25 @@ async function readInitPid(info: Readable): Promise<number> {
   return pid
 }
 
+/** A user namespace for commands, below that of the jail: as root in the latter a command could make namespaces of its own. */
+async function openInnerUsers(init: number, identity: SlotIdentity): Promise<number> {
+  const child = spawn('perl', ['-e', innerUsersProgram(), '--', String(init), String(identity.uid), String(identity.gid)], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { PATH: toolPath },
+  })
+  child.stdin.on('error', () => {})
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()).once('error', () => resolve()))
+  const complaint = text(child.stderr)
+  try {
+    const [said] = (await Promise.race([once(child.stdout, 'data'), ended.then(() => [])])) as [Buffer?]
+    if (said === undefined) throw new Error(`no user namespace could be made for commands: ${(await complaint).trim()}`)
+    return openSync(`/proc/${Number(String(said))}/ns/user`, 'r')
+  } finally {
+    child.stdin.end()
+    await ended
+  }
+}
+
 class BubblewrapJail implements Jail {
   readonly level = 'jail'
   readonly root = 'read-only'
@@ -153,7 +178,8 @@ class BubblewrapJail implements Jail {
   readonly ended: Promise<void>
   readonly #init: number
   readonly #identity: SlotIdentity
-  readonly #asRoot: boolean
+  /** The open user namespace that commands are in; null where the server is root and needs none. */
+  readonly #usersFd: number | null
   readonly #ownNamespace: boolean
   readonly #attached: AttachedNetwork
   /** Once it has ended, its process id may belong to another process. */
@@ -166,7 +192,7 @@ class BubblewrapJail implements Jail {
     network: AttachedNetwork
     level: NetworkLevel
     ownNamespace: boolean
-    asRoot: boolean
+    usersFd: number | null
   }) {
     this.#init = parts.init
     this.#ownNamespace = parts.ownNamespace
@@ -175,23 +201,29 @@ class BubblewrapJail implements Jail {
     void parts.network.ended.then(() => this.#kill())
     this.ended = parts.ended.then(() => {
       this.#over = true
+      if (this.#usersFd !== null) closeSync(this.#usersFd)
     })
     this.#identity = parts.identity
     this.network = parts.level
-    this.#asRoot = parts.asRoot
+    this.#usersFd = parts.usersFd
   }
 
   enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
-    const { uid, gid } = this.#identity
-    const namespaces = ['-t', String(this.#init), '-m', '-p', '-i', '-u', '-r', '-w', ...(this.#ownNamespace ? ['-n'] : [])]
-    const becoming = this.#asRoot
-      ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs']
-      : ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, 'setpriv', '--no-new-privs']
-    const owner = this.#asRoot ? [] : ['-U', '--preserve-credentials']
-    return underTerms(terms, {
-      file: 'nsenter',
-      args: [...owner, ...namespaces, '--', ...becoming, ...cleanEnvironment(env), ...program],
-    })
+    const plan = {
+      keeper: this.#init,
+      ...(this.#usersFd === null
+        ? { identity: this.#identity }
+        : { outerUsers: `/proc/${this.#init}/ns/user`, users: `/proc/${process.pid}/fd/${this.#usersFd}` }),
+      ownNetwork: this.#ownNamespace,
+      capabilities: [],
+      filter: null,
+      workspace: view.workspace,
+    }
+    return entryCommand({ ...plan, env, terms }, program)
+  }
+
+  get adopter(): number {
+    return this.#init
   }
 
   async processes(): Promise<number[]> {

@@ -2,8 +2,8 @@
  * Builds what a slot sees, and then keeps it alive as process 1 of its PID namespace. Runs as root in new mount, PID, IPC and UTS (and
  * network) namespaces, with the server's own files in view: none of what it runs comes from the slot.
  *
- * Descriptor 3 takes what it says: its process id as the server sees it, that of a process which holds the mount namespace for commands,
- * then `ready`. A line on stdin tells that the server has that one and that the network is there.
+ * Descriptor 3 takes what it says: its process id as the server sees it, those of a process in the user namespace for commands and of
+ * one in their mount namespace, then `ready`. A line on stdin tells that the server has hold of both and that the network is there.
  * In the slot's folder, `mounts` holds triples of source, target, and `ro` or `rw`, each ended by NUL; `resolv.conf` may be there once the
  * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, what makes a folder the root
  * (`pivotProgram`), and pairs of a target and the
@@ -33,16 +33,16 @@ mkdir -p root/proc root/dev root/run root/tmp root/sys root/workspace
 mount -t proc -o nosuid,nodev,noexec proc root/proc
 
 # The user namespace, by way of a process that waits in it while it is set up.
-coproc inside { exec 3>&-; exec setpriv --reuid="$owner" --regid="$owner" --clear-groups unshare --user bash --norc -c 'echo; read -r'; }
-read -r <&"\${inside[0]}"
+coproc inside {
+  exec 3>&-
+  exec setpriv --reuid="$owner" --regid="$owner" --clear-groups unshare --user bash --norc -c 'read -r pid _ < /proc/self/stat; echo "$pid"; read -r'
+}
+read -r users <&"\${inside[0]}"
 of=root/proc/$inside_PID
 echo '0 0 65536' > "$of/uid_map"
 echo '0 0 65536' > "$of/gid_map"
 nsenter --user="$of/ns/user" bash --norc -c 'echo 0 > root/proc/sys/user/max_user_namespaces'
-: > user-namespace
-mount --bind "$of/ns/user" user-namespace
-exec {inside[1]}>&-
-wait "$inside_PID" || true
+echo "$users" >&3
 
 for path in bus fs irq sys sysrq-trigger; do
   if [ -e root/proc/$path ]; then
@@ -56,6 +56,9 @@ done
 for path in acpi asound scsi; do
   if [ -d root/proc/$path ]; then mount -t tmpfs -o ro,size=4k none root/proc/$path; fi
 done
+
+# The server's own program and filter are no part of the system that a slot is built on.
+if [ -d root/opt/slotpool ]; then mount -t tmpfs -o ro,mode=000,size=4k none root/opt/slotpool; fi
 
 mount -t tmpfs -o nosuid,noexec,mode=755,size=64k dev root/dev
 for device in null zero full random urandom tty; do
@@ -98,8 +101,8 @@ echo "$pid" >&3
 read -r
 if [ -e resolv.conf ]; then rm -f root/etc/resolv.conf; cat resolv.conf > root/etc/resolv.conf; fi
 
-exec {view[1]}>&-
-wait "$view_PID" || true
+exec {inside[1]}>&- {view[1]}>&-
+wait || true
 echo ready >&3
 exec 3>&- 0< /dev/null
 cd /

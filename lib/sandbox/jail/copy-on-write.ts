@@ -13,9 +13,9 @@ import { runSignaller, signalEverything } from '../signal-user.ts'
 import { wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { buildScript } from './build-script.ts'
-import { entryProgram, pivotProgram } from './entry-program.ts'
-import type { EntryTerms, ResourceName } from './entry-terms.ts'
-import { resourceNumbers } from './entry-terms.ts'
+import { slotCapabilityNumbers } from './capabilities.ts'
+import { entryCommand, pivotProgram } from './entry-program.ts'
+import type { EntryTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import type { SystemLayer } from './slot-system.ts'
@@ -73,23 +73,25 @@ export class CopyOnWriteJails implements JailKind {
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
     const complaint = text(child.stderr as Readable).catch(String)
     let network: AttachedNetwork | undefined
+    let usersFd: number | undefined
     let viewFd: number | undefined
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const said = createInterface(child.stdio[3] as Readable)[Symbol.asyncIterator]()
       const keeper = Number(await nextLine(said))
+      usersFd = openSync(`/proc/${Number(await nextLine(said))}/ns/user`, 'r')
       viewFd = openSync(`/proc/${Number(await nextLine(said))}/ns/mnt`, 'r')
       network = await this.#net.attach({ slot, pid: keeper })
       const resolver = network.resolvConf ?? (await readFile('/etc/resolv.conf', 'utf8').catch(() => null))
       if (resolver !== null) await writeFile(join(folder, 'resolv.conf'), resolver, { mode: 0o644 })
       ;(child.stdin as Writable).end('\n')
       if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
-      return new CopyOnWriteJail({ folder, keeper, viewFd, ended, network, level: this.network, ownNamespace, filter: this.#filter })
+      return new CopyOnWriteJail({ keeper, usersFd, viewFd, ended, network, level: this.network, ownNamespace, filter: this.#filter })
     } catch (error) {
       child.kill('SIGKILL')
       await ended
       await network?.detach()
-      if (viewFd !== undefined) closeSync(viewFd)
+      for (const fd of [usersFd, viewFd]) if (fd !== undefined) closeSync(fd)
       if (error instanceof SlotpoolError) throw error
       const why = (await complaint).trim() || (error as Error).message
       throw new SlotpoolError('JAIL_FAILED', `the jail of slot ${slot} could not be built: ${why}`, { cause: error })
@@ -134,9 +136,8 @@ class CopyOnWriteJail implements Jail {
   readonly network: NetworkLevel
   readonly view = view
   readonly ended: Promise<void>
-  readonly #entry = entryProgram()
-  readonly #folder: string
   readonly #keeper: number
+  readonly #usersFd: number
   readonly #viewFd: number
   readonly #filter: string | null
   readonly #ownNamespace: boolean
@@ -145,9 +146,9 @@ class CopyOnWriteJail implements Jail {
   #over = false
 
   constructor(parts: {
-    folder: string
     keeper: number
-    /** An open mount namespace: what commands see. */
+    /** The open user namespace that commands are in, and the mount namespace that they see. */
+    usersFd: number
     viewFd: number
     ended: Promise<void>
     network: AttachedNetwork
@@ -155,8 +156,8 @@ class CopyOnWriteJail implements Jail {
     ownNamespace: boolean
     filter: string | null
   }) {
-    this.#folder = parts.folder
     this.#keeper = parts.keeper
+    this.#usersFd = parts.usersFd
     this.#viewFd = parts.viewFd
     this.#filter = parts.filter
     this.#ownNamespace = parts.ownNamespace
@@ -164,6 +165,7 @@ class CopyOnWriteJail implements Jail {
     this.network = parts.level
     this.ended = parts.ended.then(() => {
       this.#over = true
+      closeSync(this.#usersFd)
       closeSync(this.#viewFd)
     })
     // A slot without the network it was promised is no slot; its lease is then lost, and says so.
@@ -171,26 +173,20 @@ class CopyOnWriteJail implements Jail {
   }
 
   enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
-    const limits = Object.entries(terms.resourceLimits ?? {}).map(([name, value]) => `${resourceNumbers[name as ResourceName]}:${value}`)
-    return {
-      file: 'perl',
-      args: [
-        ...[
-          '-e',
-          this.#entry,
-          '--',
-          String(this.#keeper),
-          `/proc/${process.pid}/fd/${this.#viewFd}`,
-          join(this.#folder, 'user-namespace'),
-          this.#ownNamespace ? 'own' : 'host',
-          this.#filter ?? '',
-        ],
-        ...[(terms.joinFiles ?? []).join('\n'), limits.join('\n'), view.workspace, terms.startsAnywhere ? 'anywhere' : ''],
-        ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
-        '--',
-        ...program,
-      ],
+    const plan = {
+      keeper: this.#keeper,
+      view: `/proc/${process.pid}/fd/${this.#viewFd}`,
+      users: `/proc/${process.pid}/fd/${this.#usersFd}`,
+      ownNetwork: this.#ownNamespace,
+      capabilities: slotCapabilityNumbers,
+      filter: this.#filter,
+      workspace: view.workspace,
     }
+    return entryCommand({ ...plan, env, terms }, program)
+  }
+
+  get adopter(): number {
+    return this.#keeper
   }
 
   async processes(): Promise<number[]> {

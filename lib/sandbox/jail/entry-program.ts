@@ -1,9 +1,36 @@
-import { slotCapabilityNumbers } from './capabilities.ts'
+import { type EntryTerms, type ResourceName, resourceNumbers } from './entry-terms.ts'
+import type { SlotIdentity } from './jail.ts'
 
 /** Numbers of system calls, by Node's name of the architecture (asm/unistd_64.h, asm-generic/unistd.h). */
 const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> = {
-  x64: { setns: 308, prctl: 157, capset: 126, seccomp: 317, setgroups: 116, prlimit: 302, setsid: 112, pivotRoot: 155, umount: 166 },
-  arm64: { setns: 268, prctl: 167, capset: 91, seccomp: 277, setgroups: 159, prlimit: 261, setsid: 157, pivotRoot: 41, umount: 39 },
+  x64: {
+    setns: 308,
+    prctl: 157,
+    capset: 126,
+    seccomp: 317,
+    setgroups: 116,
+    prlimit: 302,
+    setsid: 112,
+    pivotRoot: 155,
+    umount: 166,
+    unshare: 272,
+    setresuid: 117,
+    setresgid: 119,
+  },
+  arm64: {
+    setns: 268,
+    prctl: 167,
+    capset: 91,
+    seccomp: 277,
+    setgroups: 159,
+    prlimit: 261,
+    setsid: 157,
+    pivotRoot: 41,
+    umount: 39,
+    unshare: 97,
+    setresuid: 147,
+    setresgid: 149,
+  },
 }
 
 /** `my %call = (…)` of Perl. @throws {RangeError} on an architecture whose system calls are not known here. */
@@ -14,36 +41,37 @@ function callTable(): string {
   return `my %call = (${entries.join(', ')}); sub call { my $name = shift; syscall($call{$name}, @_) != -1 or die "$name: $!\\n" }`
 }
 
+/** Opens a namespace, and enters one. */
+const openNamespace = `sub namespace { open(my $file, '<', $_[0]) or die "$_[0]: $!\\n"; $file }`
+
 /**
- * Brings a program into a slot that has a root filesystem of its own. It is Perl because every step must happen in one process, after the
- * tools of the system have been left behind and before anything of the slot runs: in a slot `setpriv` and even the C library may have been
- * replaced by its tenant. So this enters the namespaces, gives up all rights but the slot's, and only then becomes the program.
+ * Brings a program into a slot. It is Perl because every step must happen in one process, after the tools of the system have been left behind
+ * and before anything of the slot runs: in a slot `setpriv` and even the C library may have been replaced by its tenant. So this enters the
+ * namespaces, gives up all rights but the slot's, and only then becomes the program.
  *
  * Its own part stays outside, waits, and ends as the program ended: with its exit code, or by its signal. When it is killed the program is,
  * too. Exit code 125 and a line on stderr say that the program was not begun.
  *
- * Arguments: the process that keeps the slot, files of the mount and the user namespace for commands, `own` or `host` for its network, a compiled seccomp filter or nothing, files
- * that the program's process joins control groups by (a line each), its resource limits (`resource:value`, a line each), where it starts, `anywhere` if that may fail,
- * its environment (`NAME=value`), `--`, and the program.
+ * Arguments: see {@link entryCommand}.
  */
-export function entryProgram(): string {
+function entryProgram(): string {
   return `
 use strict;
 ${callTable()}
-my ($keeper, $view, $users, $network, $filter, $join, $limits, $start, $anywhere) = splice @ARGV, 0, 9;
+${openNamespace}
+my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter, $join, $limits, $start, $anywhere) = splice @ARGV, 0, 13;
 my @environment; while (@ARGV && (my $next = shift @ARGV) ne '--') { push @environment, $next }
 $SIG{__DIE__} = sub { print STDERR "slotpool: $_[0]"; exit 125 };
 call('prctl', 1, 9, 0, 0, 0);
 call('prlimit', 0, 4, pack('QQ', 0, 0), 0);
 
-sub namespace { open(my $file, '<', $_[0]) or die "$_[0]: $!\\n"; $file }
-my %of = map { $_ => namespace("/proc/$keeper/ns/$_") } 'mnt', 'ipc', 'uts', 'pid', $network eq 'own' ? 'net' : ();
-my $root = namespace($view);
-call('setns', fileno $of{$_}, 0) for 'ipc', 'uts', 'pid', $network eq 'own' ? 'net' : (), 'mnt';
-my $user = namespace($users);
-
+my @outside = map { namespace($_) } $outer ne '' ? $outer : (), map { "/proc/$keeper/ns/$_" } 'ipc', 'uts', 'pid', $network eq 'own' ? 'net' : (), 'mnt';
+my @inside = map { namespace($_) } $view ne '' ? $view : (), $inner ne '' ? $inner : ();
+my @groups = map { open(my $file, '>', $_) or die "$_: $!\\n"; $file } split /\\n/, $join;
 my $bytes = '';
 if ($filter ne '') { local $/; my $file = namespace($filter); $bytes = <$file> }
+call('setgroups', 0, 0) if $> == 0;
+call('setns', fileno $_, 0) for @outside;
 
 my $child = fork // die "fork: $!\\n";
 if ($child) {
@@ -53,24 +81,98 @@ if ($child) {
   exit($? >> 8);
 }
 
-for my $file (split /\\n/, $join) { my $group; open($group, '>', $file) && syswrite($group, '0') or die "$file: $!\\n" }
+for my $group (@groups) { syswrite($group, '0') or die "control group: $!\\n" }
 for (split /\\n/, $limits) { my ($resource, $value) = split /:/; call('prlimit', 0, $resource + 0, pack('QQ', $value, $value), 0) }
-call('setgroups', 0, 0);
 call('setsid');
-call('setns', fileno $root, 0);
-call('setns', fileno $user, 0);
+# Until it has become the program, nothing in the slot may look into it.
+call('prctl', 4, 0, 0, 0, 0);
+call('setns', fileno $_, 0) for @inside;
 chdir $start or $anywhere or die "$start: $!\\n";
 umask 022;
-my %kept = map { $_ => 1 } ${slotCapabilityNumbers.join(', ')};
+my %kept = map { $_ => 1 } split /,/, $kept;
 my ($low, $high) = (0, 0);
 for (keys %kept) { $_ < 32 ? ($low |= 1 << $_) : ($high |= 1 << ($_ - 32)) }
 for my $capability (0 .. 63) { syscall($call{prctl}, 24, $capability, 0, 0, 0) unless $kept{$capability} }
+if ($uid ne '') { call('setresgid', ($gid + 0) x 3); call('setresuid', ($uid + 0) x 3) }
 call('capset', pack('LL', 0x20080522, 0), pack('L6', $low, $low, 0, $high, $high, 0));
 call('prctl', 38, 1, 0, 0, 0);
 call('prctl', 1, 9, 0, 0, 0);
 if ($bytes ne '') { call('seccomp', 1, 0, pack('Sx![P]P', length($bytes) / 8, $bytes)) }
 %ENV = map { /^(.*?)=(.*)$/s } @environment;
 exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n";
+`
+}
+
+const script = entryProgram()
+
+/** What {@link entryProgram} is told. */
+export interface EntryPlan {
+  /** The process that keeps the slot: its PID, IPC, UTS and mount namespaces are entered, and its network namespace. */
+  keeper: number
+  /** A file of the user namespace that owns these, where this process has no rights over them otherwise. */
+  outerUsers?: string
+  /** A file of the mount namespace that the program sees, where it is not the keeper's. */
+  view?: string
+  /** A file of the user namespace that the program is in. */
+  users?: string
+  ownNetwork: boolean
+  /** Who the program is run as. Default: root, or whoever it is in its user namespace. */
+  identity?: SlotIdentity
+  /** Numbers of the capabilities that the program has. */
+  capabilities: readonly number[]
+  /** A compiled seccomp filter. */
+  filter: string | null
+  /** Where it starts. */
+  workspace: string
+  env: Readonly<Record<string, string>>
+  terms: EntryTerms
+}
+
+/** The program and arguments that bring `program` into a slot. */
+export function entryCommand(plan: EntryPlan, program: readonly string[]): { file: string; args: string[] } {
+  const { terms } = plan
+  const limits = Object.entries(terms.resourceLimits ?? {}).map(([name, value]) => `${resourceNumbers[name as ResourceName]}:${value}`)
+  return {
+    file: 'perl',
+    args: [
+      ...['-e', script, '--', String(plan.keeper), plan.outerUsers ?? '', plan.view ?? '', plan.users ?? ''],
+      ...[plan.ownNetwork ? 'own' : 'host', String(plan.identity?.uid ?? ''), String(plan.identity?.gid ?? '')],
+      ...[plan.capabilities.join(','), plan.filter ?? '', (terms.joinFiles ?? []).join('\n')],
+      ...[limits.join('\n'), plan.workspace, terms.startsAnywhere ? 'anywhere' : ''],
+      ...Object.entries(plan.env).map(([name, value]) => `${name}=${value}`),
+      '--',
+      ...program,
+    ],
+  }
+}
+
+/**
+ * Makes a user namespace for commands below that of a slot: the slot's user, and nobody else, without the right to make another one. It
+ * prints the process that holds it and waits for the end of stdin. Arguments: a process in the slot, the uid and the gid.
+ */
+export function innerUsersProgram(): string {
+  return `
+use strict;
+${callTable()}
+${openNamespace}
+my ($keeper, $uid, $gid) = @ARGV;
+call('prctl', 1, 9, 0, 0, 0);
+my @namespaces = map { namespace("/proc/$keeper/ns/$_") } 'user', 'pid', 'mnt';
+call('setns', fileno $_, 0) for @namespaces;
+pipe(my $made, my $say) or die;
+my $child = fork // die "fork: $!\\n";
+if ($child) {
+  close $say; <$made> or exit 1;
+  $| = 1; print "$child\\n"; <STDIN>; kill 9, $child; waitpid($child, 0); exit 0;
+}
+sub put { my ($file, $text) = @_; my $to; open($to, '>', $file) && syswrite($to, $text) or die "$file: $!\\n" }
+call('prctl', 1, 9, 0, 0, 0);
+call('unshare', 0x10000000);
+put('/proc/self/setgroups', 'deny');
+put('/proc/self/gid_map', "$gid 0 1");
+put('/proc/self/uid_map', "$uid 0 1");
+put('/proc/sys/user/max_user_namespaces', '0');
+syswrite($say, "made\\n"); sleep 60;
 `
 }
 

@@ -39,6 +39,9 @@ export interface Jail {
    */
   enter(env: Record<string, string>, program: readonly string[], terms?: EntryTerms): { file: string; args: string[] }
 
+  /** The process that adopts what is orphaned in the jail, as the server sees it. Missing where that is one of the container's. */
+  readonly adopter?: number
+
   /** The process ids, as the server sees them, of all that runs in the jail and could belong to its tenant. */
   processes(): Promise<number[]>
 
