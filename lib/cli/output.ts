@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { SlotpoolError } from '../errors.ts'
+import { printable } from './printable.ts'
 
 /** Writes a result to stdout; resolves when it may take more. */
 export async function writeStdout(chunk: string | Uint8Array): Promise<void> {
@@ -23,9 +24,9 @@ async function drained(stream: NodeJS.WriteStream): Promise<void> {
   await waiting
 }
 
-/** Progress and notices, a line each. They go to stderr: stdout carries results only. */
-export function notice(line: string): void {
-  process.stderr.write(`${line}\n`)
+/** Progress and notices, a line or several. They go to stderr: stdout carries results only. */
+export function notice(text: string): void {
+  process.stderr.write(`${text.split('\n').map(printable).join('\n')}\n`)
 }
 
 /** Says what went wrong: on stderr for people, with `--json` on stdout for programs. */

@@ -1,5 +1,6 @@
 import { limitsText } from '../pool/limits-text.ts'
 import type { PoolStatus } from '../pool/pool-status.ts'
+import { printable } from './printable.ts'
 
 /** The status of a pool for people: a line for the pool, one for each container, one for each leased slot. */
 export function renderStatus(status: PoolStatus): string {
@@ -19,7 +20,7 @@ export function renderStatus(status: PoolStatus): string {
       else if (slot.state === 'failed') lines.push(`    slot ${slot.slot}  failed`)
     }
   }
-  return `${lines.join('\n')}\n`
+  return `${lines.map(printable).join('\n')}\n`
 }
 
 function count(number: number, noun: string): string {

@@ -6,7 +6,7 @@ import { mountView } from './mount.ts'
 export const taskId = z
   .string()
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this refuses
-  .regex(/^[^\u0000-\u001f\u007f]{1,200}$/u, 'expected 1 to 200 characters, none of them a control character')
+  .regex(/^[^\u0000-\u001f\u007f-\u009f]{1,200}$/u, 'expected 1 to 200 characters, none of them a control character')
   .refine((text) => text.isWellFormed(), 'expected well-formed Unicode')
 
 const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, dashes and underscores')

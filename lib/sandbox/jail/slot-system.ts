@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { runTool } from '../run-tool.ts'
 
@@ -30,15 +30,16 @@ const packageFolders = [
   '/var/cache/debconf',
 ]
 
-/** Where files lie that only some may read. Programs are for everybody. */
-const guardedFolders = ['/etc', '/opt', '/usr/local', ...packageFolders]
+/** Where files lie that only some may read. Other programs are for everybody. */
+const guardedFolders = ['/opt', '/usr/local', ...packageFolders]
 
 /** The layers of a container's own image: one, of everything. */
 export const imageLayers: readonly SystemLayer[] = [{ target: '/', lower: ['/'] }]
 
 /**
- * The layers of a host's system. `folder` is where the ground they stand on is made, anew at each start: an empty root, and for each
- * folder a veil that hides what not everybody may read, since in its slot the slot's root may read everything.
+ * The layers of a host's system. `folder` is where the ground they stand on is made, anew at each start: an empty root, a copy of the
+ * settings, and for each other folder a veil. What not everybody may read is in neither, since in its slot the slot's root may read
+ * everything. Settings are where secrets are put most often, also later: hence the copy.
  */
 export async function hostLayers(folder: string): Promise<SystemLayer[]> {
   await rm(folder, { recursive: true, force: true })
@@ -55,7 +56,12 @@ export async function hostLayers(folder: string): Promise<SystemLayer[]> {
     await mkdir(join(ground, path), { mode })
   }
   const layers: SystemLayer[] = [{ target: '/', lower: [ground] }]
-  for (const path of [...programFolders, '/etc', ...packageFolders]) {
+  const settings = join(folder, 'etc')
+  await runTool('cp', ['--archive', '--one-file-system', '--', '/etc', settings])
+  for (const path of await unreadable([settings])) await rm(path, { recursive: true, force: true })
+  await writeShadow(settings)
+  layers.push({ target: '/etc', lower: [settings] })
+  for (const path of [...programFolders, ...packageFolders]) {
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found?.isSymbolicLink()) await symlink(readlinkSync(path), join(ground, path))
     else if (found?.isDirectory()) {
@@ -65,7 +71,6 @@ export async function hostLayers(folder: string): Promise<SystemLayer[]> {
     }
   }
   await hide(veil, await unreadable(guardedFolders.filter((path) => existsSync(path))))
-  await writeShadow(veil)
   return layers
 }
 
@@ -83,15 +88,14 @@ async function hide(veil: string, paths: readonly string[]): Promise<void> {
 }
 
 /** Passwords stay hidden, but programs that add users want the files: all accounts locked. */
-async function writeShadow(veil: string): Promise<void> {
-  for (const [names, file] of [
-    ['/etc/passwd', 'etc/shadow'],
-    ['/etc/group', 'etc/gshadow'],
+async function writeShadow(settings: string): Promise<void> {
+  for (const [names, file, rest] of [
+    ['passwd', 'shadow', '*:1::::::'],
+    ['group', 'gshadow', '*::'],
   ] as const) {
-    if (!existsSync(names)) continue
-    const entries = (await runTool('cut', ['-d:', '-f1', names])).split('\n').filter((name) => name !== '')
-    const rest = file === 'etc/shadow' ? '*:1::::::' : '*::'
-    await rm(join(veil, file), { force: true })
-    await writeFile(join(veil, file), entries.map((name) => `${name}:${rest}\n`).join(''), { mode: 0o640 })
+    const found = await readFile(join(settings, names), 'utf8').catch(() => null)
+    if (found === null) continue
+    const entries = found.split('\n').flatMap((line) => (line === '' ? [] : [`${line.split(':')[0]}:${rest}\n`]))
+    await writeFile(join(settings, file), entries.join(''), { mode: 0o640 })
   }
 }
