@@ -1,10 +1,13 @@
-"""Compiles Docker's default seccomp profile for slots: seccomp-filter.py PROFILE.json OUT.bpf
+"""Compiles Docker's default seccomp profile for slots: seccomp-filter.py PROFILE.json FOLDER
+
+The folder gets a file named for the machine it was compiled on, as Node calls it: seccomp-x64.bpf or seccomp-arm64.bpf.
 
 A slot has no capability that Docker does not give to every container, so the profile is resolved for those alone. System calls newer than
 the profile are answered with ENOSYS, as runc does: programs then do without them, where EPERM would make them fail.
 """
 
 import json
+import os
 import platform
 import re
 import sys
@@ -19,8 +22,8 @@ WITHDRAWN = {"io_uring_setup", "io_uring_enter", "io_uring_register"}
 
 EPERM, ENOSYS = 1, 38
 
-# Machines, by what the profile calls their architecture, and the older one whose programs they run as well.
-ARCHITECTURES = {"x86_64": ("amd64", seccomp.Arch.X86), "aarch64": ("arm64", seccomp.Arch.ARM)}
+# Machines: what the profile calls their architecture, the older one whose programs they run as well, and Node's name.
+ARCHITECTURES = {"x86_64": ("amd64", seccomp.Arch.X86, "x64"), "aarch64": ("arm64", seccomp.Arch.ARM, "arm64")}
 
 COMPARISONS = {
     "SCMP_CMP_EQ": seccomp.EQ,
@@ -66,13 +69,13 @@ def argument(arg):
     return seccomp.Arg(arg["index"], compare, arg["value"])
 
 
-def main(profile_file, out_file):
+def main(profile_file, folder):
     with open(profile_file, encoding="utf-8") as file:
         profile = json.load(file)
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise SystemExit(f"got machine {machine}, expected one of {', '.join(ARCHITECTURES)}")
-    architecture, older = ARCHITECTURES[machine]
+    architecture, older, name_in_node = ARCHITECTURES[machine]
     default = seccomp.ERRNO(profile.get("defaultErrnoRet") or EPERM)
     if profile["defaultAction"] != "SCMP_ACT_ERRNO":
         raise SystemExit(f"got default action {profile['defaultAction']}, expected SCMP_ACT_ERRNO")
@@ -100,7 +103,7 @@ def main(profile_file, out_file):
             second.add_rule(what, name, *arguments)
     compiled.merge(second)
 
-    with open(out_file, "wb") as file:
+    with open(os.path.join(folder, f"seccomp-{name_in_node}.bpf"), "wb") as file:
         compiled.export_bpf(file)
 
 

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { compileSeccompFilter } from './seccomp-filter.js'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -27,6 +28,8 @@ try {
     banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     logLevel: 'warning',
   })
+  const without = compileSeccompFilter(fresh)
+  if (without !== undefined) console.error(`built without a seccomp filter for local slots: ${without}`)
   if (existsSync('dist')) renameSync('dist', old)
   renameSync(fresh, 'dist')
 } finally {

@@ -16,6 +16,7 @@ import { entryCommand, innerUsersProgram } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity, SlotMount } from './jail.ts'
 import { slotUser, writeAccountFiles } from './passwd.ts'
+import { seccompFilter } from './seccomp-filter.ts'
 
 /** Where a slot's folders are inside its jail. */
 const view = { workspace: '/workspace', home: '/home/agent', tmp: '/tmp' } as const
@@ -216,7 +217,7 @@ class BubblewrapJail implements Jail {
         : { outerUsers: `/proc/${this.#init}/ns/user`, users: `/proc/${process.pid}/fd/${this.#usersFd}` }),
       ownNetwork: this.#ownNamespace,
       capabilities: [],
-      filter: null,
+      filter: seccompFilter(),
       workspace: view.workspace,
     }
     return entryCommand({ ...plan, env, terms }, program)

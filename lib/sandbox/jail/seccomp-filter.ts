@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 /**
- * The filter that the image brings: Docker's own profile for a container without added capabilities, compiled when the image is built
- * (`sandbox-image/Dockerfile`). Where the container runs unconfined so that jails can be made, slots get it back.
+ * The compiled seccomp filter for slots, or null where there is none: Docker's own profile for a container without added capabilities. It lies
+ * beside the sandbox server: in the image, where jails take a container that runs unconfined, and in a package that was built where the
+ * profile could be had (`scripts/seccomp-filter.js`).
  */
-const imageFilter = '/opt/slotpool/seccomp.bpf'
-
-/** The compiled filter for slots, or null where there is none. */
 export function seccompFilter(): string | null {
-  return existsSync(imageFilter) ? imageFilter : null
+  const file = fileURLToPath(new URL(`seccomp-${process.arch}.bpf`, import.meta.url))
+  return existsSync(file) ? file : null
 }
