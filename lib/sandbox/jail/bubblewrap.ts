@@ -122,6 +122,8 @@ export class BubblewrapJails implements JailKind {
       if (existsSync(target) || place.startsWith('/run/')) args.push('--ro-bind', file, place)
     }
     args.push('--proc', '/proc', '--dev', '/dev')
+    // What steers the kernel may belong to the user in part.
+    args.push('--ro-bind', '/proc/sys', '/proc/sys')
     // Keys are those of the user, whom slots share.
     if (existsSync('/proc/keys')) args.push('--dev-bind', '/dev/null', '/proc/keys')
     // Shared memory is for every user of the slot; bubblewrap's own belongs to root.

@@ -157,8 +157,7 @@ ${callTable()}
 ${openNamespace}
 my ($keeper, $uid, $gid) = @ARGV;
 call('prctl', 1, 9, 0, 0, 0);
-my @namespaces = map { namespace("/proc/$keeper/ns/$_") } 'user', 'pid', 'mnt';
-call('setns', fileno $_, 0) for @namespaces;
+call('setns', fileno namespace("/proc/$keeper/ns/user"), 0);
 pipe(my $made, my $say) or die;
 my $child = fork // die "fork: $!\\n";
 if ($child) {
@@ -171,7 +170,8 @@ call('unshare', 0x10000000);
 put('/proc/self/setgroups', 'deny');
 put('/proc/self/gid_map', "$gid 0 1");
 put('/proc/self/uid_map', "$uid 0 1");
-put('/proc/sys/user/max_user_namespaces', '0');
+# Read-only in a container: there its seccomp filter, or that of the slot, sees to it.
+eval { put('/proc/sys/user/max_user_namespaces', '0') };
 syswrite($say, "made\\n"); sleep 60;
 `
 }

@@ -21,6 +21,7 @@ export const attempts: Attempt[] = [
   mount(
     'a cgroup hierarchy',
     `do { my $r = sys('mount', 'none', 'at', 'cgroup2', 0, 0); $r = sys('mount', 'none', 'at', 'cgroup', 0, 'memory') if $r < 0; $r }`,
+    { controlNeedsRoot: 'an ordinary user may not, not even in a namespace of its own' },
   ),
   mount(
     'an overlay of the root',

@@ -29,11 +29,11 @@ export const attempts: Attempt[] = [
     name: 'outlive a cancel',
     escape: async (scene) => {
       const sleeper = hiddenSleeper(scene)
-      const { wait } = sleeper
       const controller = new AbortController()
-      const running = scene.attacker.exec(`setsid env -i ${wait} & echo begun; wait`, {
+      const hidden = `( ( setsid env -i ${sleeper.wait} & ) & ); echo begun; until [ -e /nonexistent ]; do sleep 1; done`
+      const running = scene.attacker.exec(hidden, {
         signal: controller.signal,
-        onStdout: () => controller.abort(),
+        onStdout: () => void sleeper.started().then(() => controller.abort()),
       })
       await running.then(
         () => Promise.reject(new Error('it was not cut')),
