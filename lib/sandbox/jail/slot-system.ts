@@ -57,7 +57,7 @@ export async function hostLayers(folder: string): Promise<SystemLayer[]> {
   }
   const layers: SystemLayer[] = [{ target: '/', lower: [ground] }]
   const settings = join(folder, 'etc')
-  await runTool('cp', ['--archive', '--one-file-system', '--', '/etc', settings])
+  await runTool(['cp', '--archive', '--one-file-system', '--', '/etc', settings])
   for (const path of await unreadable([settings])) await rm(path, { recursive: true, force: true })
   await writeShadow(settings)
   layers.push({ target: '/etc', lower: [settings] })
@@ -77,14 +77,14 @@ export async function hostLayers(folder: string): Promise<SystemLayer[]> {
 /** Files and folders that not everybody may read, the uppermost of each tree. */
 async function unreadable(folders: readonly string[]): Promise<string[]> {
   const closed = '( -type f ! -perm -o=r ) -o ( -type d ( ! -perm -o=r -o ! -perm -o=x ) -prune )'.split(' ')
-  const found = await runTool('find', [...folders, '-xdev', '(', ...closed, ')', '-print0'])
+  const found = await runTool(['find', ...folders, '-xdev', '(', ...closed, ')', '-print0'])
   return found.split('\0').filter((path) => path !== '')
 }
 
 /** overlayfs takes a character device 0/0 in an upper layer for the absence of what lies below. */
 async function hide(veil: string, paths: readonly string[]): Promise<void> {
   for (const folder of new Set(paths.map((path) => join(veil, dirname(path))))) await mkdir(folder, { recursive: true })
-  for (const path of paths) await runTool('mknod', [join(veil, path), 'c', '0', '0'])
+  for (const path of paths) await runTool(['mknod', join(veil, path), 'c', '0', '0'])
 }
 
 /** Passwords stay hidden, but programs that add users want the files: all accounts locked. */

@@ -1,6 +1,6 @@
+import { runTool } from '../run-tool.ts'
 import type { AddressBlock } from './address-block.ts'
 import { formatIpv4Range } from './ipv4-range.ts'
-import { runTool } from './run-tool.ts'
 import type { SlotReach } from './slot-rules.ts'
 
 /** The same program by three names: what the system prefers, then each of its two ways into the kernel. */

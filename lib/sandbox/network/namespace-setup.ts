@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises'
+import { runTool } from '../run-tool.ts'
 import type { NetworkPlace } from './network.ts'
-import { runTool } from './run-tool.ts'
 
 /**
  * What every slot's namespace gets: loopback; ports below 1024 and ping for everybody, since not even the slot's root has rights over the

@@ -1,5 +1,5 @@
+import { runTool } from '../run-tool.ts'
 import { formatIpv4, type Ipv4Range, parseIpv4Range } from './ipv4-range.ts'
-import { runTool } from './run-tool.ts'
 
 /** What the network namespace of the server has, IPv4 alone. */
 export interface Surroundings {
