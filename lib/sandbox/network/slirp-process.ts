@@ -26,9 +26,14 @@ export class SlirpProcess {
 
   /** Resolves when the slot's interface has its address and default route. @throws {Error} with what it complained of. */
   static async start(place: NetworkPlace, range: Ipv4Range, hardening: readonly string[]): Promise<SlirpProcess> {
+    // As root it shuts itself in by unmounting all that it sees in a mount namespace of its own, but makes only the root of that private: what
+    // else is shared with the machine, such as Docker's folder, would lose its mounts there too. In a user namespace nothing goes back.
+    const apart = process.geteuid?.() === 0 ? ['unshare', '--mount', '--propagation', 'private', '--'] : []
+    const [file = '', ...before] = [...apart, 'slirp4netns']
     const child = spawn(
-      'slirp4netns',
+      file,
       [
+        ...before,
         ...['--configure', '--mtu=65520', '--disable-host-loopback', `--cidr=${formatIpv4Range(range)}`, ...hardening],
         ...['--ready-fd=3', '--exit-fd=4', '--netns-type=path'],
         ...(place.userNamespaceOf === undefined ? [] : [`--userns-path=/proc/${place.userNamespaceOf}/ns/user`]),
