@@ -13,6 +13,8 @@ export class SlotBounds {
   readonly limits: LimitsInForce
   readonly #group: SlotGroup | null
   readonly #disk: DiskWatch | null
+  /** No process may allow more than the server itself has. */
+  readonly #longestFileBytes = ownHardLimits().f
 
   /** `group` is where the slot's processes are counted together; null where there are no control groups. */
   constructor(parts: { limits: LimitsInForce; group: SlotGroup | null; disk: DiskWatch | null }) {
@@ -29,7 +31,6 @@ export class SlotBounds {
   /** What holds for a program that enters the slot, of an execution or of the server's own. */
   terms(execution: ExecutionGroup | null): EntryTerms {
     const { openFiles, processes, diskBytes } = this.limits
-    const present = ownHardLimits()
     return {
       joinFiles: execution?.joinFiles ?? this.#group?.joinFiles ?? [],
       resourceLimits: {
@@ -38,7 +39,7 @@ export class SlotBounds {
         ...(processes?.by === 'rlimit' ? { nproc: processes.value } : {}),
         // No single file is larger than all of them may be, which stops one writer at once. In a slot that is full little more than tidying
         // up is left to do.
-        ...(diskBytes === null ? {} : { fsize: this.#disk?.full ? tidyingBytes : Math.min(diskBytes.value, present.f) }),
+        ...(diskBytes === null ? {} : { fsize: this.#disk?.full ? tidyingBytes : Math.min(diskBytes.value, this.#longestFileBytes) }),
       },
     }
   }

@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
-import { begun, outputOf } from './program-output.ts'
-import { slotPath } from './slot-path.ts'
-import { SlotProgram } from './slot-program.ts'
+import { streamOut } from './stream-out.ts'
 
 /** `tar` opens no pipes and follows no links. It ends with 1 when a file changed while it was read: it has it as it was then. */
 const script = `
@@ -23,19 +21,6 @@ fi
  *
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED`, also from the stream; `CANCELLED`.
  */
-export async function downloadTar(
-  slot: FileSlot,
-  path: string,
-  options: { signal: AbortSignal; patience: PatienceLimits },
-): Promise<Readable> {
-  const program = await SlotProgram.start({ slot, script, args: [slotPath(path)], path, output: true, ...options })
-  program.stdin.end()
-  const content = outputOf(program)
-  try {
-    await begun(program)
-    return content
-  } catch (error) {
-    content.destroy()
-    throw error
-  }
+export function downloadTar(slot: FileSlot, path: string, options: { signal: AbortSignal; patience: PatienceLimits }): Promise<Readable> {
+  return streamOut({ slot, script, path, ...options })
 }

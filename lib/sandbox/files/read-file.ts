@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { FileSlot } from './file-system.ts'
 import type { PatienceLimits } from './patience.ts'
-import { begun, outputOf } from './program-output.ts'
-import { slotPath } from './slot-path.ts'
-import { SlotProgram } from './slot-program.ts'
+import { streamOut } from './stream-out.ts'
 
 /** What was opened is looked at once more: another may have put a pipe in its place. `test` asks the descriptor itself. */
 const script = `
@@ -19,19 +17,6 @@ exec cat <&4 4<&-`
  *
  * @throws {SlotpoolError} `FILE_NOT_FOUND`; `FILE_FAILED` with the reason when it is no regular file or may not be read; `CANCELLED`.
  */
-export async function readFile(
-  slot: FileSlot,
-  path: string,
-  options: { signal: AbortSignal; patience: PatienceLimits },
-): Promise<Readable> {
-  const program = await SlotProgram.start({ slot, script, args: [slotPath(path)], path, output: true, ...options })
-  program.stdin.end()
-  const content = outputOf(program)
-  try {
-    await begun(program)
-    return content
-  } catch (error) {
-    content.destroy()
-    throw error
-  }
+export function readFile(slot: FileSlot, path: string, options: { signal: AbortSignal; patience: PatienceLimits }): Promise<Readable> {
+  return streamOut({ slot, script, path, ...options })
 }

@@ -183,6 +183,7 @@ class BubblewrapJail implements Jail {
   readonly #identity: SlotIdentity
   /** The open user namespace that commands are in; null where the server is root and needs none. */
   readonly #usersFd: number | null
+  readonly #filter = seccompFilter()
   readonly #ownNamespace: boolean
   readonly #attached: AttachedNetwork
   /** Once it has ended, its process id may belong to another process. */
@@ -219,7 +220,7 @@ class BubblewrapJail implements Jail {
         : { outerUsers: `/proc/${this.#init}/ns/user`, users: `/proc/${process.pid}/fd/${this.#usersFd}` }),
       ownNetwork: this.#ownNamespace,
       capabilities: [],
-      filter: seccompFilter(),
+      filter: this.#filter,
       workspace: view.workspace,
     }
     return entryCommand({ ...plan, env, terms }, program)
