@@ -8,13 +8,12 @@ import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
 import type { NetworkLevel } from '../../wire/lease.ts'
 import type { AttachedNetwork, SlotNetworkKind } from '../network/network.ts'
-import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
-import { runSignaller, signalEverything } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { entryCommand, innerUsersProgram } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity, SlotMount } from './jail.ts'
+import { NamespaceJail } from './namespace-jail.ts'
 import { slotUser, writeAccountFiles } from './passwd.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 
@@ -86,7 +85,7 @@ export class BubblewrapJails implements JailKind {
       // The same file that the jail has, so that it shows there.
       if (network.resolvConf !== null) await writeFile(resolver, network.resolvConf)
       const { ownNamespace } = this.#net
-      return new BubblewrapJail({ init, ended, identity, network, level: this.network, ownNamespace, usersFd })
+      return new BubblewrapJail({ keeper: init, ended, identity, network, level: this.network, ownNamespace, usersFd })
     } catch (error) {
       if (child.pid !== undefined) {
         child.kill('SIGKILL')
@@ -172,25 +171,18 @@ async function openInnerUsers(init: number, identity: SlotIdentity): Promise<num
   }
 }
 
-class BubblewrapJail implements Jail {
-  readonly level = 'jail'
+class BubblewrapJail extends NamespaceJail {
   readonly root = 'read-only'
   readonly user = slotUser
-  readonly network: NetworkLevel
   readonly view = view
-  readonly ended: Promise<void>
-  readonly #init: number
   readonly #identity: SlotIdentity
   /** The open user namespace that commands are in; null where the server is root and needs none. */
   readonly #usersFd: number | null
   readonly #filter = seccompFilter()
   readonly #ownNamespace: boolean
-  readonly #attached: AttachedNetwork
-  /** Once it has ended, its process id may belong to another process. */
-  #over = false
 
   constructor(parts: {
-    init: number
+    keeper: number
     ended: Promise<void>
     identity: SlotIdentity
     network: AttachedNetwork
@@ -198,26 +190,18 @@ class BubblewrapJail implements Jail {
     ownNamespace: boolean
     usersFd: number | null
   }) {
-    this.#init = parts.init
-    this.#ownNamespace = parts.ownNamespace
-    this.#attached = parts.network
-    // A slot without the network it was promised is no slot; its lease is then lost, and says so.
-    void parts.network.ended.then(() => this.#kill())
-    this.ended = parts.ended.then(() => {
-      this.#over = true
-      if (this.#usersFd !== null) closeSync(this.#usersFd)
-    })
+    super(parts)
     this.#identity = parts.identity
-    this.network = parts.level
     this.#usersFd = parts.usersFd
+    this.#ownNamespace = parts.ownNamespace
   }
 
   enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     const plan = {
-      keeper: this.#init,
+      keeper: this.keeper,
       ...(this.#usersFd === null
         ? { identity: this.#identity }
-        : { outerUsers: `/proc/${this.#init}/ns/user`, users: `/proc/${process.pid}/fd/${this.#usersFd}` }),
+        : { outerUsers: `/proc/${this.keeper}/ns/user`, users: `/proc/${process.pid}/fd/${this.#usersFd}` }),
       ownNetwork: this.#ownNamespace,
       capabilities: [],
       filter: this.#filter,
@@ -226,34 +210,7 @@ class BubblewrapJail implements Jail {
     return entryCommand({ ...plan, env, terms }, program)
   }
 
-  get adopter(): number {
-    return this.#init
-  }
-
-  async processes(): Promise<number[]> {
-    const namespace = await pidNamespace(this.#init)
-    if (namespace === undefined) return []
-    const pids = await allProcesses()
-    const inside = await Promise.all(pids.map(async (pid) => pid !== this.#init && (await pidNamespace(pid)) === namespace))
-    return pids.filter((_, index) => inside[index])
-  }
-
-  async signalAll(signal: NodeJS.Signals): Promise<boolean> {
-    // Where the jail has gone, its process id may be another's, and so would be the processes that are signalled.
-    const namespace = await pidNamespace(this.#init)
-    if (this.#over || namespace === undefined || namespace === (await pidNamespace(process.pid))) return false
-    const program = ['bash', '--norc', '--noprofile', '-c', '[ "$(readlink /proc/self/ns/pid)" = "$0" ] && exec "$@"', namespace]
-    return runSignaller(this.enter({ PATH: toolPath }, [...program, ...signalEverything(signal)]))
-  }
-
-  async end(): Promise<void> {
-    this.#kill()
-    await this.ended
-    await this.#attached.detach()
-  }
-
-  /** With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left. */
-  #kill(): void {
-    if (!this.#over) signalProcess(this.#init, 'SIGKILL')
+  protected letGo(): void {
+    if (this.#usersFd !== null) closeSync(this.#usersFd)
   }
 }

@@ -8,8 +8,6 @@ import { text } from 'node:stream/consumers'
 import { SlotpoolError } from '../../errors.ts'
 import type { NetworkLevel } from '../../wire/lease.ts'
 import type { AttachedNetwork, SlotNetworkKind } from '../network/network.ts'
-import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
-import { runSignaller, signalEverything } from '../signal-user.ts'
 import { wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { buildScript } from './build-script.ts'
@@ -17,6 +15,7 @@ import { slotCapabilityNumbers } from './capabilities.ts'
 import { entryCommand, pivotProgram } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotMount } from './jail.ts'
+import { NamespaceJail } from './namespace-jail.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import type { SystemLayer } from './slot-system.ts'
 
@@ -129,21 +128,14 @@ async function nextLine(lines: AsyncIterator<string>): Promise<string> {
   return value
 }
 
-class CopyOnWriteJail implements Jail {
-  readonly level = 'jail'
+class CopyOnWriteJail extends NamespaceJail {
   readonly root = 'copy-on-write'
   readonly user = 'root'
-  readonly network: NetworkLevel
   readonly view = view
-  readonly ended: Promise<void>
-  readonly #keeper: number
   readonly #usersFd: number
   readonly #viewFd: number
   readonly #filter: string | null
   readonly #ownNamespace: boolean
-  readonly #attached: AttachedNetwork
-  /** Once it has ended, its process id may belong to another process. */
-  #over = false
 
   constructor(parts: {
     keeper: number
@@ -156,25 +148,16 @@ class CopyOnWriteJail implements Jail {
     ownNamespace: boolean
     filter: string | null
   }) {
-    this.#keeper = parts.keeper
+    super(parts)
     this.#usersFd = parts.usersFd
     this.#viewFd = parts.viewFd
     this.#filter = parts.filter
     this.#ownNamespace = parts.ownNamespace
-    this.#attached = parts.network
-    this.network = parts.level
-    this.ended = parts.ended.then(() => {
-      this.#over = true
-      closeSync(this.#usersFd)
-      closeSync(this.#viewFd)
-    })
-    // A slot without the network it was promised is no slot; its lease is then lost, and says so.
-    void parts.network.ended.then(() => this.#kill())
   }
 
   enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     const plan = {
-      keeper: this.#keeper,
+      keeper: this.keeper,
       view: `/proc/${process.pid}/fd/${this.#viewFd}`,
       users: `/proc/${process.pid}/fd/${this.#usersFd}`,
       ownNetwork: this.#ownNamespace,
@@ -185,31 +168,8 @@ class CopyOnWriteJail implements Jail {
     return entryCommand({ ...plan, env, terms }, program)
   }
 
-  get adopter(): number {
-    return this.#keeper
-  }
-
-  async processes(): Promise<number[]> {
-    const namespace = await pidNamespace(this.#keeper)
-    if (namespace === undefined || this.#over) return []
-    const pids = await allProcesses()
-    const inside = await Promise.all(pids.map(async (pid) => pid !== this.#keeper && (await pidNamespace(pid)) === namespace))
-    return pids.filter((_, index) => inside[index])
-  }
-
-  async signalAll(signal: NodeJS.Signals): Promise<boolean> {
-    if (this.#over) return false
-    return runSignaller(this.enter({ PATH: toolPath }, signalEverything(signal)))
-  }
-
-  async end(): Promise<void> {
-    this.#kill()
-    await this.ended
-    await this.#attached.detach()
-  }
-
-  /** With its first process a PID namespace ends as a whole, and the kernel reports that end only when nothing in it is left. */
-  #kill(): void {
-    if (!this.#over) signalProcess(this.#keeper, 'SIGKILL')
+  protected letGo(): void {
+    closeSync(this.#usersFd)
+    closeSync(this.#viewFd)
   }
 }
