@@ -1,0 +1,24 @@
+/** An abort signal for the whole run. Asked again, it still ends in order: what would be left behind are containers and processes. */
+export class Interrupt {
+  readonly #controller = new AbortController()
+  /** 128 and the number of the signal that came, as a shell would have it; undefined while none did. */
+  exitCode: number | undefined
+
+  constructor() {
+    for (const [name, exitCode] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+      ['SIGHUP', 129],
+    ] as const) {
+      process.on(name, () => {
+        this.exitCode ??= exitCode
+        console.error(`bench: ${name}; removing what was made`)
+        this.#controller.abort(new Error(`interrupted by ${name}`))
+      })
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+}
