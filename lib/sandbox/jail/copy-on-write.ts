@@ -10,9 +10,9 @@ import type { NetworkLevel } from '../../wire/lease.ts'
 import type { AttachedNetwork, SlotNetworkKind } from '../network/network.ts'
 import { wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
-import { buildScript } from './build-script.ts'
+import { buildProgram } from './build-program.ts'
 import { slotCapabilityNumbers } from './capabilities.ts'
-import { entryCommand, pivotProgram } from './entry-program.ts'
+import { entryCommand } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
 import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { NamespaceJail } from './namespace-jail.ts'
@@ -58,13 +58,13 @@ export class CopyOnWriteJails implements JailKind {
     const { ownNamespace } = this.#net
     const owner = String(this.#uidBase + slot)
     const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNamespace ? ['--net'] : [])]
-    const script = [
-      ...['bash', '--norc', '--noprofile', '-c', buildScript, 'slotpool', folder, owner, pivotProgram()],
-      ...this.#layers.flatMap(({ target, lower }) => [target, lower.map(escapeLower).join(':')]),
+    const program = [
+      ...['perl', '-e', buildProgram(), '--', folder, owner],
+      ...this.#layers.flatMap(({ target, lower, machine }) => [target, lower.map(escapeLower).join(':'), machine ?? '']),
     ]
     const child = spawn(
       'setpriv',
-      ['--pdeathsig', 'KILL', 'unshare', ...namespaces, '--fork', '--kill-child', '--propagation', 'private', '--', ...script],
+      ['--pdeathsig', 'KILL', 'unshare', ...namespaces, '--fork', '--kill-child', '--propagation', 'private', '--', ...program],
       { stdio: ['pipe', 'ignore', 'pipe', 'pipe'], env: { PATH: toolPath }, cwd: '/', detached: true },
     )
     // When it cannot even be started, that is said by the child's own error.
@@ -110,7 +110,7 @@ async function prepareFolder(folder: string, mounts: readonly SlotMount[]): Prom
   await mkdir(folder, { recursive: true, mode: 0o700 })
   // Nobody but root passes: the slot gets at its files from within alone.
   await chmod(folder, 0o700)
-  await mkdir(join(folder, 'root'))
+  for (const name of ['root', 'empty']) await mkdir(join(folder, name))
   await mkdir(join(folder, 'tmp'))
   await chmod(join(folder, 'tmp'), 0o1777)
   const fields = mounts.flatMap(({ source, target, readOnly }) => [source, target, readOnly ? 'ro' : 'rw'])

@@ -1,45 +1,6 @@
 import { type EntryTerms, type ResourceName, resourceNumbers } from './entry-terms.ts'
 import type { SlotIdentity } from './jail.ts'
-
-/** Numbers of system calls, by Node's name of the architecture (asm/unistd_64.h, asm-generic/unistd.h). */
-const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> = {
-  x64: {
-    setns: 308,
-    prctl: 157,
-    capset: 126,
-    seccomp: 317,
-    setgroups: 116,
-    prlimit: 302,
-    setsid: 112,
-    pivotRoot: 155,
-    umount: 166,
-    unshare: 272,
-    setresuid: 117,
-    setresgid: 119,
-  },
-  arm64: {
-    setns: 268,
-    prctl: 167,
-    capset: 91,
-    seccomp: 277,
-    setgroups: 159,
-    prlimit: 261,
-    setsid: 157,
-    pivotRoot: 41,
-    umount: 39,
-    unshare: 97,
-    setresuid: 147,
-    setresgid: 149,
-  },
-}
-
-/** `my %call = (…)` of Perl. @throws {RangeError} on an architecture whose system calls are not known here. */
-function callTable(): string {
-  const numbers = systemCalls[process.arch]
-  if (!numbers) throw new RangeError(`got architecture ${process.arch}, expected x64 or arm64`)
-  const entries = Object.entries(numbers).map(([name, number]) => `${name} => ${number}`)
-  return `my %call = (${entries.join(', ')}); sub call { my $name = shift; syscall($call{$name}, @_) != -1 or die "$name: $!\\n" }`
-}
+import { systemCallTable } from './system-calls.ts'
 
 /** Opens a namespace, and enters one. */
 const openNamespace = `sub namespace { open(my $file, '<', $_[0]) or die "$_[0]: $!\\n"; $file }`
@@ -57,7 +18,7 @@ const openNamespace = `sub namespace { open(my $file, '<', $_[0]) or die "$_[0]:
 function entryProgram(): string {
   return `
 use strict;
-${callTable()}
+${systemCallTable()}
 ${openNamespace}
 my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter, $join, $limits, $start, $anywhere) = splice @ARGV, 0, 13;
 my @environment; while (@ARGV && (my $next = shift @ARGV) ne '--') { push @environment, $next }
@@ -153,7 +114,7 @@ export function entryCommand(plan: EntryPlan, program: readonly string[]): { fil
 export function innerUsersProgram(): string {
   return `
 use strict;
-${callTable()}
+${systemCallTable()}
 ${openNamespace}
 my ($keeper, $uid, $gid) = @ARGV;
 call('prctl', 1, 9, 0, 0, 0);
@@ -174,9 +135,4 @@ put('/proc/self/uid_map', "$uid 0 1");
 eval { put('/proc/sys/user/max_user_namespaces', '0') };
 syswrite($say, "made\\n"); sleep 60;
 `
-}
-
-/** Makes the folder that it is started in the root of its mount namespace and lets go of the one before; says its process id, and waits. */
-export function pivotProgram(): string {
-  return `${callTable()} my $pid = readlink '/proc/self'; my $here = '.'; call('pivotRoot', $here, $here); call('umount', $here, 2); chdir '/'; $| = 1; print "$pid\\n"; <STDIN>`
 }

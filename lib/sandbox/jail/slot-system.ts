@@ -15,6 +15,8 @@ export interface SystemLayer {
   target: string
   /** Folders, the uppermost first. */
   lower: readonly string[]
+  /** A folder of the machine below these. The slot gets at what everybody may read there, and at nothing else. Default: none. */
+  machine?: string
 }
 
 const programFolders = ['/usr', '/opt', '/nix', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
@@ -30,16 +32,13 @@ const packageFolders = [
   '/var/cache/debconf',
 ]
 
-/** Where files lie that only some may read. Other programs are for everybody. */
-const guardedFolders = ['/opt', '/usr/local', ...packageFolders]
-
 /** The layers of a container's own image: one, of everything. */
 export const imageLayers: readonly SystemLayer[] = [{ target: '/', lower: ['/'] }]
 
 /**
  * The layers of a host's system. `folder` is where the ground they stand on is made, anew at each start: an empty root, a copy of the
- * settings, and for each other folder a veil. What not everybody may read is in neither, since in its slot the slot's root may read
- * everything. Settings are where secrets are put most often, also later: hence the copy.
+ * settings, and for what package managers keep a veil that hides what not everybody may read, since they want to make those files
+ * themselves (locks, most of them). Settings are where secrets are put most often, and often only closed once written: hence the copy.
  */
 export async function hostLayers(folder: string): Promise<SystemLayer[]> {
   await rm(folder, { recursive: true, force: true })
@@ -66,11 +65,12 @@ export async function hostLayers(folder: string): Promise<SystemLayer[]> {
     if (found?.isSymbolicLink()) await symlink(readlinkSync(path), join(ground, path))
     else if (found?.isDirectory()) {
       await mkdir(join(ground, path), { recursive: true })
-      await mkdir(join(veil, path), { recursive: true })
-      layers.push({ target: path, lower: [join(veil, path), path] })
+      const veiled = packageFolders.includes(path)
+      if (veiled) await mkdir(join(veil, path), { recursive: true })
+      layers.push({ target: path, lower: veiled ? [join(veil, path)] : [], machine: path })
     }
   }
-  await hide(veil, await unreadable(guardedFolders.filter((path) => existsSync(path))))
+  await hide(veil, await unreadable(packageFolders.filter((path) => existsSync(path))))
   return layers
 }
 

@@ -3,8 +3,8 @@ import { newFolder } from '../beside.ts'
 import { perl } from '../probe.ts'
 
 /**
- * Reads files that lie beside the slots: in root's home, in other people's folders, in those of services, in the machine's settings. Those in
- * /opt and /usr/local are hidden as they were when the server started, which docs/threat-model.md says; these are made later.
+ * Reads files that lie beside the slots and were made after them: in root's home, in other people's folders, in those of services, in the
+ * machine's settings, among its programs.
  */
 const inContainer =
   'slots are built on the image, and nothing else is in the container but what the server has, which has attempts of its own'
@@ -15,7 +15,7 @@ export const attempts: Attempt[] = [
     except: { docker: inContainer, nomad: inContainer },
     escape: async ({ beside, mark, after, attack }) => {
       const made = await beside.run(`
-        for base in "$HOME" /root /home /var/tmp /tmp /srv /mnt /media /run /var/lib /var/log /var/spool /etc; do
+        for base in "$HOME" /root /home /var/tmp /tmp /srv /mnt /media /run /var/lib /var/log /var/spool /etc /opt /usr/local/lib /usr/share; do
           [ -d "$base" ] && [ -w "$base" ] || continue
           folder=$(mktemp -d -p "$base" escape-XXXXXX) && chmod 700 "$folder" && echo "secret ${mark}" > "$folder/file" && chmod 600 "$folder/file" && echo "$folder"
         done; true`)
