@@ -95,5 +95,5 @@ function logScale(rows: readonly Measure[]): (value: number) => number {
 
 function colorOf(system: string): string {
   if (system.startsWith('slotpool') || system.endsWith(' containers')) return colors.ours
-  return system.endsWith('(floor)') ? colors.floor : colors.other
+  return system.includes('(floor)') ? colors.floor : colors.other
 }

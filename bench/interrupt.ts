@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 /** An abort signal for the whole run. Asked again, it still ends in order: what would be left behind are containers and processes. */
 export class Interrupt {
   readonly #controller = new AbortController()
@@ -5,6 +7,8 @@ export class Interrupt {
   exitCode: number | undefined
 
   constructor() {
+    // As many as there are leases at a time.
+    setMaxListeners(0, this.#controller.signal)
     for (const [name, exitCode] of [
       ['SIGINT', 130],
       ['SIGTERM', 143],

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type OpenOptions, SlotPool } from 'slotpool'
+import { type OpenOptions, SlotPool, SlotpoolError } from 'slotpool'
 import type { BackendName } from '../lib/config.ts'
 import type { Bench } from './bench.ts'
 import type { Cleanup } from './cleanup.ts'
@@ -31,19 +31,22 @@ export function poolOptions(bench: Bench, backend: BackendName, own: OpenOptions
 /** Opens a pool as a user would, and has the scope take it down. */
 export async function openPool(bench: Bench, scope: Cleanup, backend: BackendName, own: OpenOptions = {}): Promise<BenchPool> {
   const options = poolOptions(bench, backend, own)
-  const down = takeDown(scope, options)
+  let opened = false
+  // Registered before there is anything, since a start that is cut off may have made something.
+  const down = scope.add(`take pool ${options.pool} down`, async () => {
+    const { signal: _, ...rest } = options
+    try {
+      const pool = await SlotPool.attach(rest)
+      await pool.down()
+    } catch (error) {
+      // An engine that never answered has made nothing.
+      if (opened || !(error instanceof SlotpoolError) || !error.code.endsWith('_UNAVAILABLE')) throw error
+    }
+  })
   const pool = await SlotPool.open(options)
+  opened = true
   scope.add(`close pool ${options.pool}`, () => pool.close())
   return { name: options.pool, pool, down }
-}
-
-/** Registered before a pool is opened, since a start that is cut off may have made something. */
-export function takeDown(scope: Cleanup, options: OpenOptions & { pool: string }): () => Promise<void> {
-  return scope.add(`take pool ${options.pool} down`, async () => {
-    const { signal: _, ...rest } = options
-    const pool = await SlotPool.attach(rest)
-    await pool.down()
-  })
 }
 
 /** How a contestant of ours is called. */

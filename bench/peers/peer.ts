@@ -12,6 +12,8 @@ export interface Outcome {
 /** A system that is ready for commands. */
 export interface Peer {
   version: string
+  /** What of opening it is the benchmark's doing, not the system's: the start of a driver that only starts programs. */
+  driverMs?: number
   /** Runs a command in one of its sandboxes. */
   run(command: string, sandbox?: number): Promise<Outcome>
   /** Runs a command whose stdout is counted as it comes and kept nowhere. */

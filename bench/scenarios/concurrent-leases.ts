@@ -43,7 +43,7 @@ async function measure(bench: Bench, backend: Bench['backends'][number], slots: 
   const system = systemName(backend)
   bench.progress(`${system} with ${slots} slots`)
   const add = (what: string, samples: number[], more: { unit?: string; better?: 'less' | 'more' } = {}) =>
-    bench.report.add({ ...common, what: `${slots} slots: ${what}`, system, samples, ...more })
+    bench.report.add({ ...common, what, system: `${system}, ${slots} slots`, samples, ...more })
   const openedAt = performance.now()
   const { pool, name, down } = await openPool(bench, bench.scope, backend, { slots })
   add('open, each slot', [(performance.now() - openedAt) / slots])
@@ -80,7 +80,10 @@ async function measure(bench: Bench, backend: Bench['backends'][number], slots: 
     turns[worker] = turn + 1
     await echo(order[(worker + turn * workers) % (slots - (slots % workers))] as Slot)
   })
-  add(`commands, ${workers} at a time`, [commands / ((performance.now() - startedAt) / 1_000)], { unit: 'commands/s', better: 'more' })
+  add(`commands, ${commandsAtATime} at a time at most`, [commands / ((performance.now() - startedAt) / 1_000)], {
+    unit: 'commands/s',
+    better: 'more',
+  })
 
   await addMemory(bench, backend, pool, name, slots, add)
   add('release, all at once', await each(slots, async (at) => (held[at] as Slot).release()))
