@@ -8,8 +8,10 @@ export class Cleanup {
    *
    * @param what completes "could not …".
    * @returns undoes it now, once.
+   * @throws {Error} when everything has been undone: what would be made now would stay.
    */
   add(what: string, undo: () => Promise<unknown> | unknown): () => Promise<void> {
+    if (this.#running) throw new Error(`nobody would ${what} any more`)
     const step = { what, undo }
     this.#steps.push(step)
     return async () => {

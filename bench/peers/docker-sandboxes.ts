@@ -37,6 +37,7 @@ export async function connectDocker(bench: Bench, scope: Cleanup): Promise<Docke
 export async function startSandboxes({ docker, image }: DockerPeer, bench: Bench, count: number): Promise<string[]> {
   const started: string[] = []
   for (let at = 0; at < count; at++) {
+    bench.signal.throwIfAborted()
     const container = await docker.createContainer({
       Image: image,
       Entrypoint: ['/bin/sleep'],

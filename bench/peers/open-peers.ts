@@ -11,6 +11,7 @@ export interface OpenPeer extends Peer {
 export async function openPeers(bench: Bench, sandboxes: number, kinds: readonly PeerKind[] = allPeers): Promise<OpenPeer[]> {
   const open: OpenPeer[] = []
   for (const kind of kinds) {
+    bench.signal.throwIfAborted()
     bench.progress(`opening ${kind.name}`)
     try {
       const peer = await kind.open(bench, bench.scope, sandboxes)
