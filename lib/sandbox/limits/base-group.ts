@@ -7,6 +7,7 @@ import { toolPath } from '../tool-path.ts'
 import { cpuSetting } from './cpu-weight.ts'
 import { type Distribution, distributeControllers } from './distribute-controllers.ts'
 import { endGroup } from './end-group.ts'
+import { enforcedControllers } from './enforced-controllers.ts'
 import { tryRemove, trySet } from './group-folder.ts'
 import type { Hierarchy } from './hierarchies.ts'
 import { isMachineNamespace, isOrphaned, isServerLeaf } from './owned-name.ts'
@@ -15,7 +16,7 @@ import { isMachineNamespace, isOrphaned, isServerLeaf } from './owned-name.ts'
 export interface BaseGroup {
   hierarchy: Hierarchy
   folder: string
-  /** The controllers that groups in it have. */
+  /** The controllers that groups in it have, and whose limits hold. */
   controllers: ReadonlySet<string>
   close(): Promise<void>
 }
@@ -47,7 +48,7 @@ export async function makeBaseGroup(hierarchy: Hierarchy, name: string, wanted: 
       const { file, value } = cpuSetting(hierarchy.version, Math.min(100 * availableParallelism(), 10_000))
       await trySet(join(folder, file), value)
     }
-    return { hierarchy, folder, controllers: distribution.controllers, close }
+    return { hierarchy, folder, controllers: await enforcedControllers(hierarchy.version, folder, distribution.controllers), close }
   } catch (error) {
     await close().catch(() => {})
     throw error
