@@ -9,10 +9,11 @@ import { type Distribution, distributeControllers } from './distribute-controlle
 import { endGroup } from './end-group.ts'
 import { enforcedControllers } from './enforced-controllers.ts'
 import { tryRemove, trySet } from './group-folder.ts'
+import { groupParent } from './group-parent.ts'
 import type { Hierarchy } from './hierarchies.ts'
 import { isMachineNamespace, isOrphaned, isServerLeaf } from './owned-name.ts'
 
-/** The group of one server in one hierarchy: below the server's own, above those of its slots. */
+/** The group of one server in one hierarchy: below the one that the server is in or one above that, and above those of its slots. */
 export interface BaseGroup {
   hierarchy: Hierarchy
   folder: string
@@ -31,7 +32,8 @@ export async function makeBaseGroup(hierarchy: Hierarchy, name: string, wanted: 
   if (hierarchy.ownIsRoot && !(await isMachineNamespace())) {
     throw new Error(`${hierarchy.own} is the machine's own group: what is made there would outlive this container`)
   }
-  const folder = join(hierarchy.own, name)
+  const parent = hierarchy.version === 2 ? await groupParent(hierarchy, wanted) : hierarchy.own
+  const folder = join(parent, name)
   await makeWritable(hierarchy, folder)
   let distribution: Distribution = { controllers: hierarchy.controllers, undo: async () => {} }
   const close = async () => {
@@ -39,8 +41,8 @@ export async function makeBaseGroup(hierarchy: Hierarchy, name: string, wanted: 
     await distribution.undo()
   }
   try {
-    await removeOrphans(hierarchy)
-    if (hierarchy.version === 2) distribution = await distributeControllers(hierarchy, folder, name, wanted)
+    await removeOrphans(hierarchy, parent)
+    if (hierarchy.version === 2) distribution = await distributeControllers(hierarchy, parent, name, wanted)
     // Before Linux 5.11 a group counts what is below it only when told to.
     else if (hierarchy.controllers.has('memory')) await trySet(join(folder, 'memory.use_hierarchy'), 1)
     // All slots together weigh as much as one ordinary process on each processor, so that the server is heard beside busy ones.
@@ -66,11 +68,13 @@ async function makeWritable({ mount }: Hierarchy, folder: string): Promise<void>
   }
 }
 
-async function removeOrphans(hierarchy: Hierarchy): Promise<void> {
-  for (const name of await readdir(hierarchy.own)) {
-    if (!(await isOrphaned(name))) continue
-    const folder = join(hierarchy.own, name)
-    // One that cannot be removed is left to the next start; it keeps nothing from working.
-    await (isServerLeaf(name) ? tryRemove(folder) : endGroup(hierarchy, folder)).catch(() => {})
+async function removeOrphans(hierarchy: Hierarchy, parent: string): Promise<void> {
+  for (const place of new Set([hierarchy.own, parent])) {
+    for (const name of await readdir(place)) {
+      if (!(await isOrphaned(name))) continue
+      const folder = join(place, name)
+      // One that cannot be removed is left to the next start; it keeps nothing from working.
+      await (isServerLeaf(name) ? tryRemove(folder) : endGroup(hierarchy, folder)).catch(() => {})
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { processStat } from '../processes.ts'
-import { groupMembers, joinFile, readGroupFile, tryRemove, trySet } from './group-folder.ts'
+import { joinFile, readGroupFile, tryRemove, trySet } from './group-folder.ts'
+import { ownsAllIn, shared } from './group-parent.ts'
 import type { Hierarchy } from './hierarchies.ts'
 import { serverLeaf } from './owned-name.ts'
 
@@ -16,19 +16,20 @@ export interface Distribution {
 const rounds = 20
 
 /**
- * Gives the groups below `folder` those of the `wanted` controllers that can be had. A group with processes in it has none to give
- * (cgroups(7), "no internal processes"), so where the server's own group has not given them to those below already, its processes move to
- * a leaf. That is done only where all of them are the server's, or the container's: elsewhere the slots go without.
+ * Gives the groups in `parent`'s group `name` those of the `wanted` controllers that can be had. A group with processes in it has none to
+ * give (cgroups(7), "no internal processes"), so where the server's own group is to give them and does not yet, its processes move to a
+ * leaf. That is done only where all of them are the server's, or the container's: elsewhere the slots go without.
  */
 export async function distributeControllers(
   hierarchy: Hierarchy,
-  folder: string,
+  parent: string,
   name: string,
   wanted: readonly string[],
 ): Promise<Distribution> {
   const { own } = hierarchy
-  const offered = wanted.filter((one) => hierarchy.controllers.has(one))
-  const given = await controlled(own)
+  const folder = join(parent, name)
+  const given = await shared(parent)
+  const offered = parent === own ? wanted.filter((one) => hierarchy.controllers.has(one)) : wanted.filter((one) => given.includes(one))
   const missing = offered.filter((one) => !given.includes(one))
   const enabled: string[] = []
   const leaf = join(own, serverLeaf(name))
@@ -51,15 +52,9 @@ export async function distributeControllers(
   return { controllers, undo }
 }
 
-async function controlled(folder: string): Promise<string[]> {
-  return (await readGroupFile(join(folder, 'cgroup.subtree_control'))).split(/\s+/)
-}
-
 async function moveToLeaf(hierarchy: Hierarchy, leaf: string): Promise<boolean> {
-  const { own, mount } = hierarchy
-  // What a container may see of the hierarchy begins with its own group.
-  const all = own === mount
-  if (!all && !(await onlyOwnProcesses(own))) return false
+  const { own } = hierarchy
+  if (!(await ownsAllIn(hierarchy))) return false
   await mkdir(leaf)
   await moveAll(own, leaf)
   return true
@@ -80,13 +75,4 @@ async function directMembers(folder: string): Promise<number[]> {
     .split('\n')
     .filter((line) => line !== '')
     .map(Number)
-}
-
-async function onlyOwnProcesses(own: string): Promise<boolean> {
-  for (const pid of await groupMembers(own)) {
-    let ancestor = pid
-    while (ancestor > 1 && ancestor !== process.pid) ancestor = (await processStat(ancestor))?.parent ?? process.pid
-    if (ancestor !== process.pid) return false
-  }
-  return true
 }

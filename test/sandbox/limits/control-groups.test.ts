@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../../lib/package-root.ts'
 import { ControlGroups } from '../../../lib/sandbox/limits/control-groups.ts'
+import { groupParent } from '../../../lib/sandbox/limits/group-parent.ts'
 import { findHierarchies } from '../../../lib/sandbox/limits/hierarchies.ts'
 import { isMachineNamespace, ownedName } from '../../../lib/sandbox/limits/owned-name.ts'
 import { processStat } from '../../../lib/sandbox/processes.ts'
@@ -22,7 +23,8 @@ const unified = hierarchies.find(({ version }) => version === 2)?.mount
 /** All groups that this process has, in every hierarchy. */
 async function ownGroups(): Promise<string[]> {
   const mine = (await ownedName()).split('-').slice(0, 4).join('-')
-  const names = await Promise.all(hierarchies.map(async ({ own }) => (await readdir(own)).map((name) => join(own, name))))
+  const places = await Promise.all(hierarchies.map((one) => (one.version === 2 ? groupParent(one, ['memory', 'pids', 'cpu']) : one.own)))
+  const names = await Promise.all(places.map(async (place) => (await readdir(place)).map((name) => join(place, name))))
   return names.flat().filter((name) => name.includes(`/${mine}-`))
 }
 
