@@ -74,7 +74,15 @@ async function writeFiles(options: BenchOptions, report: Report, machine: Machin
   }
   if (options.svg !== undefined) {
     const { cpu, cores, kernel, node, docker, commit } = machine
-    const subtitle = `${startedAt.toISOString().slice(0, 10)} · ${commit ?? ''} · ${cpu}, ${cores} cores · Linux ${kernel} · Node ${node} · Docker ${docker ?? 'none'}`
+    const place = [
+      startedAt.toISOString().slice(0, 10),
+      commit,
+      `${cpu}, ${cores} cores`,
+      `Linux ${kernel}`,
+      `Node ${node}`,
+      docker && `Docker ${docker}`,
+    ]
+    const subtitle = `${place.filter(Boolean).join(' · ')} · logarithmic scales`
     await writeFile(options.svg, renderChart('slotpool beside its peers', subtitle, report.measures, report.judgements))
   }
 }

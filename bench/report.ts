@@ -69,8 +69,9 @@ export class Report {
     this.judgements.push({ goal, what, system, value, spread, limit, at, unit, reached: isReached(goals[goal], value) })
   }
 
-  /** The same thing is said once. */
-  skip(what: string, why: string): void {
+  /** The same thing is said once, and in one line: some systems add pages. */
+  skip(what: string, reason: string): void {
+    const [why = ''] = reason.split('\n')
     if (!this.skipped.some((one) => one.what === what && one.why === why)) this.skipped.push({ what, why })
   }
 
