@@ -31,6 +31,8 @@ export interface EntryReport {
   noCwd?: string
   /** The command and its environment are longer than the kernel takes. */
   tooLong?: true
+  /** What else kept it from being begun, where that was said. */
+  reason?: string
 }
 
 /** The program and arguments for a command; `cwd` is absolute or relative to the workspace. */

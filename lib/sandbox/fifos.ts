@@ -15,6 +15,12 @@ export interface OutputPipe {
   writeFd: number
 }
 
+/** A pipe that is opened for writing by who is told its name, and unnamed by that. */
+export interface NamedPipe {
+  reader: Socket
+  path: string
+}
+
 /**
  * Pipes for the output of commands. Node gives a child sockets where a shell would give it pipes, and a socket cannot be opened again by
  * name: `echo warning > /dev/stderr` would fail in a slot. A FIFO that is unlinked as soon as both ends are open behaves as a pipe.
@@ -35,11 +41,8 @@ export class Fifos {
   }
 
   async open(): Promise<OutputPipe> {
-    while (this.#ready.length === 0) await this.#makeMore()
-    const path = this.#ready.pop() as string
-    if (this.#ready.length < batchSize / 2) this.#makeMore().catch(() => {})
-    // Opened for reading first and without waiting; then the writing end has its reader and does not wait either.
-    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const path = await this.#next()
+    const readFd = openForReading(path)
     try {
       const writeFd = openSync(path, constants.O_WRONLY)
       return { reader: new Socket({ fd: readFd, readable: true, writable: false }), writeFd }
@@ -51,9 +54,21 @@ export class Fifos {
     }
   }
 
+  async openNamed(): Promise<NamedPipe> {
+    const path = await this.#next()
+    return { reader: new Socket({ fd: openForReading(path), readable: true, writable: false }), path }
+  }
+
   async close(): Promise<void> {
     await this.#making?.catch(() => {})
     await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async #next(): Promise<string> {
+    while (this.#ready.length === 0) await this.#makeMore()
+    const path = this.#ready.pop() as string
+    if (this.#ready.length < batchSize / 2) this.#makeMore().catch(() => {})
+    return path
   }
 
   #makeMore(): Promise<void> {
@@ -69,4 +84,9 @@ export class Fifos {
     await promisify(execFile)('mkfifo', ['--mode=0666', '--', ...paths])
     this.#ready.push(...paths)
   }
+}
+
+/** First, and without waiting; then the writing end has its reader and does not wait either. */
+function openForReading(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
 }

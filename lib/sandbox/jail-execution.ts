@@ -1,28 +1,25 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { isAbsolute } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
 import { drainPipe } from './drain.ts'
-import { type EntryReport, entryEnvironment, entryProgram, handedEnvironment, readReport } from './entry.ts'
+import type { EntryReport } from './entry.ts'
 import { executionVariable, slotEnvironment } from './environment.ts'
 import { Execution, type Outcome } from './execution.ts'
 import type { Fifos } from './fifos.ts'
 import type { Jail } from './jail/jail.ts'
+import type { Launch, Launched } from './launch.ts'
+import { launchForked } from './launch-forked.ts'
+import { launchSpawned } from './launch-spawned.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { OutputLog } from './output-log.ts'
 import type { SlotBounds } from './slot-bounds.ts'
 import type { Slot } from './slots.ts'
 import { terminateExecution } from './terminate.ts'
-import { toolPath } from './tool-path.ts'
 
 /** How much later than its commands a jail may be seen to end. */
 const jailEndMs = 100
-/** Longer than the longest path, and what bash says of it. */
-const maxReportLength = 16 * 1024
 
 /** Why a command was ended before it ended by itself: one of its times was up, a limit was reached, or somebody asked for it. */
 type Cause = 'total' | 'no-output' | 'output' | 'disk' | 'cancelled'
@@ -32,10 +29,9 @@ export class JailExecution extends Execution {
   readonly #jail: Jail
   readonly #bounds: SlotBounds
   readonly #fifos: Fifos
-  #child: ChildProcess | undefined
+  #leader: number | undefined
   #group: ExecutionGroup | null = null
-  #pipes: Socket[] = []
-  #report: Socket | undefined
+  #pipes: readonly Socket[] = []
   #ending: Promise<void> | undefined
   #exited = false
   #cause: Cause | undefined
@@ -72,7 +68,7 @@ export class JailExecution extends Execution {
   protected async interrupt(): Promise<void> {
     if (this.#exited) return
     this.#cause ??= 'cancelled'
-    if (this.#child) await this.#terminate()
+    if (this.#leader !== undefined) await this.#terminate()
   }
 
   /** Ends the command and all that it started, for the first cause that there is. */
@@ -85,26 +81,26 @@ export class JailExecution extends Execution {
   protected async perform(): Promise<Outcome> {
     this.#group = await this.#bounds.execution()
     const reached = await this.#bounds.watch(() => this.#endFor('disk'))
-    const child = await this.#spawn().catch(async (error) => {
-      await Promise.all([reached(), this.#group?.leave()])
-      throw error
+    const launched = await this.#launch().catch(async (error) => {
+      reached()
+      await this.#group?.leave()
+      throw (error as NodeJS.ErrnoException).code === 'E2BIG' ? tooLongForKernel(error) : error
     })
     const startedAt = performance.now()
     const timer = setTimeout(() => this.#endFor('total'), this.request.timeoutMs)
     this.#listenForSilence()
     try {
-      const report = this.#listenToEntry(child.stdio[3] as Socket)
-      const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+      const { exitCode, signal } = await launched.ended
       this.#exited = true
       const durationMs = performance.now() - startedAt
       clearTimeout(timer)
       await this.#ending
       await Promise.all(this.#pipes.map(drainPipe))
-      const limit = await reached()
+      const limit = reached()
       const cause = this.#cause
       if (this.#failure && (cause === undefined || cause === 'cancelled')) throw this.#failure
       if (signal === 'SIGKILL' && cause === undefined) await this.#blameJail()
-      if (cause === undefined) this.#requireStarted(readReport(await report()))
+      if (cause === undefined) this.#requireStarted(await launched.report())
       const timeout = cause === 'total' || cause === 'no-output' ? cause : null
       return {
         end: {
@@ -124,68 +120,40 @@ export class JailExecution extends Execution {
     } finally {
       clearTimeout(timer)
       clearTimeout(this.#silence)
-      await this.#group?.leave()
-      this.#report?.destroy()
+      // Behind the answer; the slot's end takes what is left.
+      this.#group?.leave().catch(() => {})
+      launched.close()
       this.#discardTheRest()
     }
   }
 
-  async #spawn(): Promise<ChildProcess> {
-    const { request } = this
-    const outputs = [await this.#fifos.open()]
-    try {
-      if (!request.mergeStderr) outputs.push(await this.#fifos.open())
-      const [out, err = out] = outputs as [(typeof outputs)[0], (typeof outputs)[0]?]
-      const { file, args } = this.#jail.enter(entryEnvironment(this.id), entryProgram(this.#cwd, request.command), {
-        ...this.#bounds.terms(this.#group),
-        startsAnywhere: true,
-      })
-      if (this.#cause) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
-      const child = spawn(file, args, {
-        stdio: ['ignore', out.writeFd, err.writeFd, 'pipe'],
-        env: { PATH: toolPath },
-        // A session of its own: no terminal to ask questions on, and a mark to end it by.
-        detached: true,
-      })
-      this.#child = child
-      await once(child, 'spawn')
-    } catch (error) {
-      for (const { reader } of outputs) reader.destroy()
-      if ((error as NodeJS.ErrnoException).code === 'E2BIG') throw tooLongForKernel(error)
-      throw error
-    } finally {
-      for (const { writeFd } of outputs) closeSync(writeFd)
+  async #launch(): Promise<Launched> {
+    const launch: Launch = {
+      executionId: this.id,
+      command: this.request.command,
+      cwd: this.#cwd,
+      env: this.#environment.env,
+      mergeStderr: this.request.mergeStderr,
+      terms: this.#bounds.terms(this.#group),
+      isWanted: () => {
+        if (this.#cause) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
+      },
     }
-    this.#pipes = outputs.map(({ reader }) => reader)
+    const { forkServer } = this.#jail
+    const launched = await (forkServer ? launchForked(forkServer, this.#fifos, launch) : launchSpawned(this.#jail, this.#fifos, launch))
+    this.#leader = launched.leader
+    this.#pipes = launched.outputs
     this.#listen(this.#pipes[0], this.stdout)
     this.#listen(this.#pipes[1], this.stderr)
-    return this.#child as ChildProcess
+    // It was to be ended while it was on its way.
+    if (this.#cause) this.#terminate().catch(() => {})
+    return launched
   }
 
   get #cwd(): string {
     const { workspace } = this.#jail.view
     const { cwd = workspace } = this.request
     return isAbsolute(cwd) ? cwd : `${workspace}/${cwd}`
-  }
-
-  /**
-   * Hands the environment to the entry and takes in what it says; the result is called once it has ended, and gives all that was said by
-   * then. The end of the stream is not waited for: whoever took hold of the descriptor could keep it open for ever.
-   */
-  #listenToEntry(socket: Socket): () => Promise<string> {
-    this.#report = socket
-    let said = ''
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      // No more than a reason is ever said.
-      if (said.length < maxReportLength) said += chunk
-    })
-    // An entry that ended before it read its environment says so by its end.
-    socket.on('error', () => {})
-    socket.end(handedEnvironment(this.#environment.env))
-    return async () => {
-      await drainPipe(socket)
-      return said
-    }
   }
 
   #listen(pipe: Socket | undefined, log: OutputLog): void {
@@ -218,7 +186,7 @@ export class JailExecution extends Execution {
     const marks = {
       slot: this.#jail,
       candidates: () => this.#jail.processes(),
-      leader: this.#child?.pid as number,
+      leader: this.#leader as number,
       environmentEntry: `${executionVariable}=${this.id}`,
       ...(this.#jail.adopter === undefined ? {} : { adopter: this.#jail.adopter }),
     }
@@ -235,7 +203,7 @@ export class JailExecution extends Execution {
   }
 
   /** What kept the command from being started is never taken for its exit code. */
-  #requireStarted({ started, noCwd, tooLong }: EntryReport): void {
+  #requireStarted({ started, noCwd, tooLong, reason }: EntryReport): void {
     if (started) return
     if (tooLong) throw tooLongForKernel()
     if (noCwd !== undefined) {
@@ -244,7 +212,7 @@ export class JailExecution extends Execution {
         details: { cwd, reason: noCwd },
       })
     }
-    const said = this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
+    const said = reason ?? this.stderr.attach(0).next().chunk?.toString().trim() ?? ''
     throw new SlotpoolError('JAIL_FAILED', `the command could not be started in its slot: ${said || 'its jail has ended'}`)
   }
 }

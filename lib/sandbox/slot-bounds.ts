@@ -48,14 +48,14 @@ export class SlotBounds {
    * Starts to note which limits are reached; the result is asked at the end for the one that mattered most, or null. `onDisk` is called
    * once when the slot has written more than it may: nothing but the end of its commands keeps it from going on.
    */
-  async watch(onDisk: () => void): Promise<() => Promise<LimitName | null>> {
+  async watch(onDisk: () => void): Promise<() => LimitName | null> {
     // It may have been tidied up since.
     if (this.#disk?.full) await this.#disk.usedBytes()
-    const before = await this.#group?.hits()
+    const before = this.#group?.hits()
     const stop = this.#disk?.watch(onDisk)
-    return async () => {
+    return () => {
       stop?.()
-      const after = await this.#group?.hits()
+      const after = this.#group?.hits()
       if (before === undefined || after === undefined) return null
       if (after.memory > before.memory) return 'memory'
       return after.processes > before.processes ? 'processes' : null

@@ -60,7 +60,7 @@ export class SlotProgram {
   #complaint: Buffer[] = []
   #over = false
   /** Stops noting which limits are reached, and tells. */
-  readonly #reached: (() => Promise<LimitName | null>) | undefined
+  readonly #reached: (() => LimitName | null) | undefined
   #fail: (error: SlotpoolError) => void = () => {}
   #ending: Promise<void> | undefined
 
@@ -78,12 +78,13 @@ export class SlotProgram {
       program = new SlotProgram(options, group, reached)
       return program
     } catch (error) {
-      await Promise.all([reached?.(), group?.leave()])
+      reached?.()
+      await group?.leave()
       throw error
     }
   }
 
-  private constructor(options: SlotProgramOptions, group: ExecutionGroup | null, reached: (() => Promise<LimitName | null>) | undefined) {
+  private constructor(options: SlotProgramOptions, group: ExecutionGroup | null, reached: (() => LimitName | null) | undefined) {
     const { slot, script, args, path, signal, patience, output = false, control = false } = options
     if (signal.aborted) throw givenUp(path)
     this.path = path
@@ -155,7 +156,7 @@ export class SlotProgram {
   async outcome(): Promise<void> {
     const code = await this.exited
     if (code === 0) return
-    const limit = (await this.#reached?.()) ?? null
+    const limit = this.#reached?.() ?? null
     const said = (await this.#said()) || `it ended with ${code ?? 'a signal'}`
     const reason = limit === null ? said : `${said} (the slot has reached its limit: ${limit})`
     const shown = `got path ${this.path}: ${reason}`
@@ -190,7 +191,7 @@ export class SlotProgram {
     try {
       if (!this.#over && !(await this.#endsInTime())) await this.#terminate()
     } finally {
-      await this.#reached?.()
+      this.#reached?.()
       await this.#group?.leave()
     }
   }

@@ -10,8 +10,7 @@ import type { NetworkLevel } from '../../wire/lease.ts'
 import type { AttachedNetwork, SlotNetworkKind } from '../network/network.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
-import { entryCommand, innerUsersProgram } from './entry-program.ts'
-import type { EntryTerms } from './entry-terms.ts'
+import { innerUsersProgram, type SlotEntry } from './entry-program.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity, SlotMount } from './jail.ts'
 import { NamespaceJail } from './namespace-jail.ts'
 import { slotUser, writeAccountFiles } from './passwd.ts'
@@ -76,6 +75,7 @@ export class BubblewrapJails implements JailKind {
     const complaint = text(child.stderr as Readable)
     let network: AttachedNetwork | undefined
     let usersFd: number | null = null
+    let jail: BubblewrapJail
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const init = await readInitPid(child.stdio[3] as Readable)
@@ -85,7 +85,7 @@ export class BubblewrapJails implements JailKind {
       // The same file that the jail has, so that it shows there.
       if (network.resolvConf !== null) await writeFile(resolver, network.resolvConf)
       const { ownNamespace } = this.#net
-      return new BubblewrapJail({ keeper: init, ended, identity, network, level: this.network, ownNamespace, usersFd })
+      jail = new BubblewrapJail({ keeper: init, ended, identity, network, level: this.network, ownNamespace, usersFd })
     } catch (error) {
       if (child.pid !== undefined) {
         child.kill('SIGKILL')
@@ -99,6 +99,7 @@ export class BubblewrapJails implements JailKind {
         cause: error,
       })
     }
+    return jail.open()
   }
 
   wipe(root: string): Promise<void> {
@@ -196,8 +197,8 @@ class BubblewrapJail extends NamespaceJail {
     this.#ownNamespace = parts.ownNamespace
   }
 
-  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
-    const plan = {
+  protected get way(): SlotEntry {
+    return {
       keeper: this.keeper,
       ...(this.#usersFd === null
         ? { identity: this.#identity }
@@ -205,9 +206,7 @@ class BubblewrapJail extends NamespaceJail {
       ownNetwork: this.#ownNamespace,
       capabilities: [],
       filter: this.#filter,
-      workspace: view.workspace,
     }
-    return entryCommand({ ...plan, env, terms }, program)
   }
 
   protected letGo(): void {

@@ -12,8 +12,7 @@ import { wipeSlotFolders } from '../slot-folders.ts'
 import { toolPath } from '../tool-path.ts'
 import { buildProgram } from './build-program.ts'
 import { slotCapabilityNumbers } from './capabilities.ts'
-import { entryCommand } from './entry-program.ts'
-import type { EntryTerms } from './entry-terms.ts'
+import type { SlotEntry } from './entry-program.ts'
 import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { NamespaceJail } from './namespace-jail.ts'
 import { seccompFilter } from './seccomp-filter.ts'
@@ -74,6 +73,7 @@ export class CopyOnWriteJails implements JailKind {
     let network: AttachedNetwork | undefined
     let usersFd: number | undefined
     let viewFd: number | undefined
+    let jail: CopyOnWriteJail
     try {
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
       const said = createInterface(child.stdio[3] as Readable)[Symbol.asyncIterator]()
@@ -85,7 +85,8 @@ export class CopyOnWriteJails implements JailKind {
       if (resolver !== null) await writeFile(join(folder, 'resolv.conf'), resolver, { mode: 0o644 })
       ;(child.stdin as Writable).end('\n')
       if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
-      return new CopyOnWriteJail({ keeper, usersFd, viewFd, ended, network, level: this.network, ownNamespace, filter: this.#filter })
+      const { network: level } = this
+      jail = new CopyOnWriteJail({ keeper, usersFd, viewFd, ended, network, level, ownNamespace, filter: this.#filter })
     } catch (error) {
       child.kill('SIGKILL')
       await ended
@@ -95,6 +96,7 @@ export class CopyOnWriteJails implements JailKind {
       const why = (await complaint).trim() || (error as Error).message
       throw new SlotpoolError('JAIL_FAILED', `the jail of slot ${slot} could not be built: ${why}`, { cause: error })
     }
+    return jail.open()
   }
 
   wipe(folder: string): Promise<void> {
@@ -155,17 +157,15 @@ class CopyOnWriteJail extends NamespaceJail {
     this.#ownNamespace = parts.ownNamespace
   }
 
-  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
-    const plan = {
+  protected get way(): SlotEntry {
+    return {
       keeper: this.keeper,
       view: `/proc/${process.pid}/fd/${this.#viewFd}`,
       users: `/proc/${process.pid}/fd/${this.#usersFd}`,
       ownNetwork: this.#ownNamespace,
       capabilities: slotCapabilityNumbers,
       filter: this.#filter,
-      workspace: view.workspace,
     }
-    return entryCommand({ ...plan, env, terms }, program)
   }
 
   protected letGo(): void {

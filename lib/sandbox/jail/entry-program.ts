@@ -1,9 +1,34 @@
-import { type EntryTerms, type ResourceName, resourceNumbers } from './entry-terms.ts'
+import { type EntryTerms, resourceLimitsText } from './entry-terms.ts'
 import type { SlotIdentity } from './jail.ts'
 import { systemCallTable } from './system-calls.ts'
 
-/** Opens a namespace, and enters one. */
-const openNamespace = `sub namespace { open(my $file, '<', $_[0]) or die "$_[0]: $!\\n"; $file }`
+/** Opens a namespace, or another file. */
+export const openNamespace = `sub namespace { open(my $file, '<', $_[0]) or die "$_[0]: $!\\n"; $file }`
+
+/**
+ * `enter_slot` of Perl, for the process that is to be the program: gives up every right but the slot's, in the namespaces it is in and in
+ * those in `inside`. What comes first is done while the files of the server are in view and nothing of the slot can look at it.
+ */
+export const enterSlot = `
+sub enter_slot {
+  my (%of) = @_;
+  for (split /\\n/, $of{limits}) { my ($resource, $value) = split /:/; call('prlimit', 0, $resource + 0, pack('QQ', $value, $value), 0) }
+  call('setsid');
+  # Until it has become the program, nothing in the slot may look into it.
+  call('prctl', 4, 0, 0, 0, 0);
+  call('setns', fileno $_, 0) for @{$of{inside}};
+  $of{go}->();
+  umask 022;
+  my %kept = map { $_ => 1 } split /,/, $of{kept};
+  my ($low, $high) = (0, 0);
+  for (keys %kept) { $_ < 32 ? ($low |= 1 << $_) : ($high |= 1 << ($_ - 32)) }
+  for my $capability (0 .. 63) { syscall($call{prctl}, 24, $capability, 0, 0, 0) unless $kept{$capability} }
+  if ($of{uid} ne '') { call('setresgid', ($of{gid} + 0) x 3); call('setresuid', ($of{uid} + 0) x 3) }
+  call('capset', pack('LL', 0x20080522, 0), pack('L6', $low, $low, 0, $high, $high, 0));
+  call('prctl', 38, 1, 0, 0, 0);
+  call('prctl', 1, 9, 0, 0, 0);
+  if ($of{filter} ne '') { call('seccomp', 1, 0, pack('Sx![P]P', length($of{filter}) / 8, $of{filter})) }
+}`
 
 /**
  * Brings a program into a slot. It is Perl because every step must happen in one process, after the tools of the system have been left behind
@@ -20,6 +45,7 @@ function entryProgram(): string {
 use strict;
 ${systemCallTable()}
 ${openNamespace}
+${enterSlot}
 my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter, $join, $limits, $start, $anywhere) = splice @ARGV, 0, 13;
 my @environment; while (@ARGV && (my $next = shift @ARGV) ne '--') { push @environment, $next }
 $SIG{__DIE__} = sub { print STDERR "slotpool: $_[0]"; exit 125 };
@@ -43,22 +69,10 @@ if ($child) {
 }
 
 for my $group (@groups) { syswrite($group, '0') or die "control group: $!\\n" }
-for (split /\\n/, $limits) { my ($resource, $value) = split /:/; call('prlimit', 0, $resource + 0, pack('QQ', $value, $value), 0) }
-call('setsid');
-# Until it has become the program, nothing in the slot may look into it.
-call('prctl', 4, 0, 0, 0, 0);
-call('setns', fileno $_, 0) for @inside;
-chdir $start or $anywhere or die "$start: $!\\n";
-umask 022;
-my %kept = map { $_ => 1 } split /,/, $kept;
-my ($low, $high) = (0, 0);
-for (keys %kept) { $_ < 32 ? ($low |= 1 << $_) : ($high |= 1 << ($_ - 32)) }
-for my $capability (0 .. 63) { syscall($call{prctl}, 24, $capability, 0, 0, 0) unless $kept{$capability} }
-if ($uid ne '') { call('setresgid', ($gid + 0) x 3); call('setresuid', ($uid + 0) x 3) }
-call('capset', pack('LL', 0x20080522, 0), pack('L6', $low, $low, 0, $high, $high, 0));
-call('prctl', 38, 1, 0, 0, 0);
-call('prctl', 1, 9, 0, 0, 0);
-if ($bytes ne '') { call('seccomp', 1, 0, pack('Sx![P]P', length($bytes) / 8, $bytes)) }
+enter_slot(
+  limits => $limits, inside => \\@inside, kept => $kept, uid => $uid, gid => $gid, filter => $bytes,
+  go => sub { chdir $start or $anywhere or die "$start: $!\\n" },
+);
 %ENV = map { /^(.*?)=(.*)$/s } @environment;
 exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n";
 `
@@ -66,8 +80,8 @@ exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n";
 
 const script = entryProgram()
 
-/** What {@link entryProgram} is told. */
-export interface EntryPlan {
+/** How a slot is entered. */
+export interface SlotEntry {
   /** The process that keeps the slot: its PID, IPC, UTS and mount namespaces are entered, and its network namespace. */
   keeper: number
   /** A file of the user namespace that owns these, where this process has no rights over them otherwise. */
@@ -83,6 +97,10 @@ export interface EntryPlan {
   capabilities: readonly number[]
   /** A compiled seccomp filter. */
   filter: string | null
+}
+
+/** What {@link entryProgram} is told. */
+interface EntryPlan extends SlotEntry {
   /** Where it starts. */
   workspace: string
   env: Readonly<Record<string, string>>
@@ -92,14 +110,13 @@ export interface EntryPlan {
 /** The program and arguments that bring `program` into a slot. */
 export function entryCommand(plan: EntryPlan, program: readonly string[]): { file: string; args: string[] } {
   const { terms } = plan
-  const limits = Object.entries(terms.resourceLimits ?? {}).map(([name, value]) => `${resourceNumbers[name as ResourceName]}:${value}`)
   return {
     file: 'perl',
     args: [
       ...['-e', script, '--', String(plan.keeper), plan.outerUsers ?? '', plan.view ?? '', plan.users ?? ''],
       ...[plan.ownNetwork ? 'own' : 'host', String(plan.identity?.uid ?? ''), String(plan.identity?.gid ?? '')],
       ...[plan.capabilities.join(','), plan.filter ?? '', (terms.joinFiles ?? []).join('\n')],
-      ...[limits.join('\n'), plan.workspace, terms.startsAnywhere ? 'anywhere' : ''],
+      ...[resourceLimitsText(terms), plan.workspace, terms.startsAnywhere ? 'anywhere' : ''],
       ...Object.entries(plan.env).map(([name, value]) => `${name}=${value}`),
       '--',
       ...program,

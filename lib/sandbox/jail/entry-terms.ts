@@ -1,5 +1,5 @@
 /** Limits that each process has for itself (getrlimit(2)), by their numbers on Linux (asm-generic/resource.h). */
-export const resourceNumbers = { fsize: 1, core: 4, nproc: 6, nofile: 7 } as const
+const resourceNumbers = { fsize: 1, core: 4, nproc: 6, nofile: 7 } as const
 export type ResourceName = keyof typeof resourceNumbers
 
 /** How bash's `ulimit` calls each, and the bytes of its unit. */
@@ -18,6 +18,13 @@ export interface EntryTerms {
   startsAnywhere?: boolean
   /** Limits of the process and of all that it starts; none may be above what the server has. Default: the server's own. */
   resourceLimits?: Partial<Record<ResourceName, number>>
+}
+
+/** Its resource limits, one a line: the number of the resource, a colon, the value. */
+export function resourceLimitsText({ resourceLimits = {} }: EntryTerms): string {
+  return Object.entries(resourceLimits)
+    .map(([name, value]) => `${resourceNumbers[name as ResourceName]}:${value}`)
+    .join('\n')
 }
 
 /**

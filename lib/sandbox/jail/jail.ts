@@ -1,5 +1,6 @@
 import type { IsolationLevel, NetworkLevel, RootKind } from '../../wire/lease.ts'
 import type { EntryTerms } from './entry-terms.ts'
+import type { ForkServer } from './fork-server.ts'
 
 /** The folders of one slot on the server's side. Made for one lease, and wiped after it. */
 export interface SlotFolders {
@@ -38,6 +39,9 @@ export interface Jail {
    * are to be spawned in a session of their own with an empty environment.
    */
   enter(env: Record<string, string>, program: readonly string[], terms?: EntryTerms): { file: string; args: string[] }
+
+  /** Brings commands into the jail without starting a program for each. Missing where the jail has no namespaces to enter. */
+  readonly forkServer?: ForkServer
 
   /** The process that adopts what is orphaned in the jail, as the server sees it. Missing where that is one of the container's. */
   readonly adopter?: number

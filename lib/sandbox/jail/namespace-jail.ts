@@ -3,7 +3,9 @@ import type { AttachedNetwork } from '../network/network.ts'
 import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
 import { runSignaller, signalEverything } from '../signal-user.ts'
 import { toolPath } from '../tool-path.ts'
+import { entryCommand, type SlotEntry } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
+import { ForkServer } from './fork-server.ts'
 import type { Jail } from './jail.ts'
 
 /** A jail with a PID namespace of its own, which one process keeps: with that process all of it ends. */
@@ -17,6 +19,7 @@ export abstract class NamespaceJail implements Jail {
   /** The first process of the PID namespace, as the server sees it. */
   protected readonly keeper: number
   readonly #attached: AttachedNetwork
+  #forkServer: ForkServer | undefined
   /** Once it has ended, its process id may belong to another process. */
   #over = false
 
@@ -33,7 +36,31 @@ export abstract class NamespaceJail implements Jail {
     void parts.network.ended.then(() => this.#kill())
   }
 
-  abstract enter(env: Record<string, string>, program: readonly string[], terms?: EntryTerms): { file: string; args: string[] }
+  /** How it is entered. */
+  protected abstract get way(): SlotEntry
+
+  /** Makes it ready for commands. @throws {SlotpoolError} `JAIL_FAILED`; it has ended then. */
+  async open(): Promise<this> {
+    try {
+      this.#forkServer = await ForkServer.start(this.way)
+    } catch (error) {
+      await this.end()
+      throw error
+    }
+    // Without it the slot could run nothing any more.
+    void this.#forkServer.over.then(() => this.#kill())
+    return this
+  }
+
+  /** There is one from when it was opened. */
+  get forkServer(): ForkServer {
+    if (!this.#forkServer) throw new Error('got a command for a jail that has yet to be opened')
+    return this.#forkServer
+  }
+
+  enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
+    return entryCommand({ ...this.way, workspace: this.view.workspace, env, terms }, program)
+  }
 
   /** Closes what the server holds open of it. Called once, when it has ended. */
   protected abstract letGo(): void
@@ -61,6 +88,7 @@ export abstract class NamespaceJail implements Jail {
   async end(): Promise<void> {
     this.#kill()
     await this.ended
+    await this.#forkServer?.close()
     await this.#attached.detach()
   }
 

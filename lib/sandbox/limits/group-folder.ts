@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -26,7 +27,20 @@ export async function readGroupFile(file: string): Promise<string> {
 
 /** A number from a file of lines `name number`; 0 when there is none. */
 export async function readCount(file: string, name: string): Promise<number> {
-  const line = (await readGroupFile(file)).split('\n').find((one) => one.startsWith(`${name} `))
+  return countIn(await readGroupFile(file), name)
+}
+
+/** The same without waiting: the kernel makes up such a file in less time than it takes to ask for it and be told later. */
+export function readCountNow(file: string, name: string): number {
+  try {
+    return countIn(readFileSync(file, 'latin1'), name)
+  } catch {
+    return 0
+  }
+}
+
+function countIn(text: string, name: string): number {
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `))
   return line === undefined ? 0 : Number(line.slice(name.length + 1))
 }
 

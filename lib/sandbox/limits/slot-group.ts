@@ -5,7 +5,7 @@ import type { BaseGroup } from './base-group.ts'
 import { cpuSetting } from './cpu-weight.ts'
 import { endGroup } from './end-group.ts'
 import { ExecutionGroup } from './execution-group.ts'
-import { groupMembers, joinFile, readCount, tryRemove, trySet } from './group-folder.ts'
+import { groupMembers, joinFile, readCountNow, tryRemove, trySet } from './group-folder.ts'
 import type { Hierarchy } from './hierarchies.ts'
 
 /** What the groups of a slot limit; null or left out: no limit. See `lib/wire/limits.ts`. */
@@ -31,6 +31,7 @@ export class SlotGroup {
   /** Where its executions have groups of their own. */
   readonly #killable: Place | undefined
   #executions = 0
+  #spare: Promise<ExecutionGroup> | undefined
   readonly #left: string[] = []
   #hits = { memory: 0, processes: 0 }
   #ending: Promise<void> | undefined
@@ -85,9 +86,19 @@ export class SlotGroup {
    *   the controllers.
    */
   async execution(): Promise<ExecutionGroup> {
+    if (this.#ending) throw new SlotpoolError('JAIL_FAILED', 'the slot has ended')
+    const group = this.#spare ?? this.#makeExecution()
+    // The next one is made behind this one's back.
+    this.#spare = this.#makeExecution()
+    this.#spare.catch(() => {
+      this.#spare = undefined
+    })
+    return group
+  }
+
+  async #makeExecution(): Promise<ExecutionGroup> {
     if (!this.#killable)
       throw new SlotpoolError('INTERNAL', 'got an execution to group, expected control groups that can end their processes')
-    if (this.#ending) throw new SlotpoolError('JAIL_FAILED', 'the slot has ended')
     const { hierarchy, folder: slot } = this.#killable
     const folder = join(slot, `run-${this.#executions++}`)
     void this.#sweep()
@@ -107,13 +118,13 @@ export class SlotGroup {
   }
 
   /** How often the kernel ended a process of the slot for want of memory, and refused it one more process, since the slot was made. */
-  async hits(): Promise<{ memory: number; processes: number }> {
+  hits(): { memory: number; processes: number } {
     const memory = this.#with('memory')
     const processes = this.#with('pids')
-    const [kills, refusals] = await Promise.all([
-      memory ? readCount(join(memory.folder, memory.hierarchy.version === 1 ? 'memory.oom_control' : 'memory.events'), 'oom_kill') : 0,
-      processes ? readCount(join(processes.folder, 'pids.events'), 'max') : 0,
-    ])
+    const kills = memory
+      ? readCountNow(join(memory.folder, memory.hierarchy.version === 1 ? 'memory.oom_control' : 'memory.events'), 'oom_kill')
+      : 0
+    const refusals = processes ? readCountNow(join(processes.folder, 'pids.events'), 'max') : 0
     // They only grow; once the groups are removed, the last known ones stay.
     this.#hits = { memory: Math.max(this.#hits.memory, kills), processes: Math.max(this.#hits.processes, refusals) }
     return this.#hits
@@ -138,7 +149,8 @@ export class SlotGroup {
   }
 
   async #end(): Promise<void> {
-    await this.hits()
+    this.hits()
+    await this.#spare?.catch(() => {})
     // Where they can be ended at once comes first; in the other hierarchies nothing should be left then.
     for (const { hierarchy, folder } of this.#joinOrder()) await endGroup(hierarchy, folder)
   }

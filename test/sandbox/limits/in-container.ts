@@ -28,7 +28,7 @@ async function look(): Promise<Seen> {
   await ending(child)
   const hog = joined((await slot.execution()).joinFiles, `perl -e '$x = "x" x (128 * 1024 * 1024); sleep 1000'; :`)
   await ending(hog)
-  const hits = await slot.hits()
+  const hits = slot.hits()
   await slot.end()
   const left = (await slot.members()).length
   await groups.close()

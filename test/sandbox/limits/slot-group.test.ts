@@ -13,23 +13,23 @@ t.test('the limits of a slot', { skip: skipWithoutGroups }, async (t) => {
   t.test('a fork bomb runs into the number of processes, over all executions of its slot', { skip: bounded('processes') }, async (t) => {
     const slot = await groups.slot(0, { processes: 64 })
     const neighbour = await groups.slot(1, { processes: 64 })
-    t.same(await slot.hits(), { memory: 0, processes: 0 })
+    t.same(slot.hits(), { memory: 0, processes: 0 })
     // It tries 500 times, and says how often it was refused.
     const bomb = `perl -e '$| = 1; for (1..500) { my $p = fork(); if (!defined $p) { $no++ } elsif ($p == 0) { sleep 1000 } } print "$no\\n"; sleep 1000'`
     const first = joined((await slot.execution()).joinFiles, bomb)
     const refused = Number(await nextLine(first))
     t.equal(refused, 500 - 63, 'perl itself is one of the 64')
     t.equal((await slot.members()).length, 64)
-    t.equal((await slot.hits()).processes > 0, true)
+    t.equal(slot.hits().processes > 0, true)
     // Not bash itself: it tries for 15 seconds.
     const fork = `exec perl -e 'my $p = fork(); exit 0 if defined $p && $p == 0; $| = 1; print defined $p ? "forked\\n" : "refused\\n"; sleep 1000'`
     const second = joined((await slot.execution()).joinFiles, fork)
     t.equal(await nextLine(second), 'refused', 'another execution of the slot cannot fork either')
     t.equal(await nextLine(joined((await neighbour.execution()).joinFiles, fork)), 'forked', 'a neighbour can')
-    t.equal((await neighbour.hits()).processes, 0)
+    t.equal(neighbour.hits().processes, 0)
     await Promise.all([slot.end(), neighbour.end(), ending(first), ending(second)])
     t.same(await slot.members(), [])
-    t.ok((await slot.hits()).processes > 0, 'it is still known afterwards')
+    t.ok(slot.hits().processes > 0, 'it is still known afterwards')
   })
 
   t.test('what takes too much memory is ended, its neighbour is not', { skip: bounded('memory') }, async (t) => {
@@ -39,8 +39,8 @@ t.test('the limits of a slot', { skip: skipWithoutGroups }, async (t) => {
     t.equal(await nextLine(beside), 'begun')
     const hog = joined((await slot.execution()).joinFiles, `perl -e '$x = "x" x (128 * 1024 * 1024); sleep 1000'; echo $?`)
     t.equal(await nextLine(hog), '137', 'perl was killed, its shell was not')
-    t.same((await slot.hits()).memory, 1)
-    t.same((await neighbour.hits()).memory, 0)
+    t.same(slot.hits().memory, 1)
+    t.same(neighbour.hits().memory, 0)
     t.same(await neighbour.members(), [beside.pid])
     await Promise.all([slot.end(), neighbour.end()])
   })

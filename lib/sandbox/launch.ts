@@ -1,0 +1,29 @@
+import type { Socket } from 'node:net'
+import type { EntryReport } from './entry.ts'
+import type { EntryTerms } from './jail/entry-terms.ts'
+
+/** A command to be brought into a slot. */
+export interface Launch {
+  executionId: string
+  command: string
+  /** Absolute, as the slot sees it. */
+  cwd: string
+  env: Readonly<Record<string, string>>
+  mergeStderr: boolean
+  terms: EntryTerms
+  /** Called right before it is started. Throws when it is not to be any more. */
+  isWanted(): void
+}
+
+/** A command on its way in a slot. */
+export interface Launched {
+  /** The process that its others descend from, as the server sees it; it leads a session. 0 when it has ended already. */
+  leader: number
+  /** For stdout, and for stderr where it has a pipe of its own. */
+  outputs: readonly Socket[]
+  ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>
+  /** Whether it was begun. Asked once it has ended. */
+  report(): Promise<EntryReport>
+  /** Lets go of what is neither the command nor its output. */
+  close(): void
+}
