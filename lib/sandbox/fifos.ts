@@ -15,7 +15,7 @@ export interface OutputPipe {
   writeFd: number
 }
 
-/** A pipe that is opened for writing by who is told its name, and unnamed by that. */
+/** A pipe that is opened for writing by who is told its name. */
 export interface NamedPipe {
   reader: Socket
   path: string
@@ -54,8 +54,9 @@ export class Fifos {
     }
   }
 
-  async openNamed(): Promise<NamedPipe> {
-    const path = await this.#next()
+  /** Opens the one at `path`, by default a new one. */
+  async openNamed(path?: string): Promise<NamedPipe> {
+    path ??= await this.#next()
     return { reader: new Socket({ fd: openForReading(path), readable: true, writable: false }), path }
   }
 

@@ -15,6 +15,7 @@ import { launchSpawned } from './launch-spawned.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { OutputLog } from './output-log.ts'
 import type { SlotBounds } from './slot-bounds.ts'
+import type { SlotPipes } from './slot-pipes.ts'
 import type { Slot } from './slots.ts'
 import { terminateExecution } from './terminate.ts'
 
@@ -29,6 +30,7 @@ export class JailExecution extends Execution {
   readonly #jail: Jail
   readonly #bounds: SlotBounds
   readonly #fifos: Fifos
+  readonly #slotPipes: SlotPipes
   #leader: number | undefined
   #group: ExecutionGroup | null = null
   #pipes: readonly Socket[] = []
@@ -40,12 +42,13 @@ export class JailExecution extends Execution {
   #failure: SlotpoolError | undefined
   readonly #environment: ReturnType<typeof slotEnvironment>
 
-  constructor(id: string, request: CheckedExecutionRequest, slot: Slot, fifos: Fifos) {
+  constructor(id: string, request: CheckedExecutionRequest, slot: Slot, pipes: { fifos: Fifos; slotPipes: SlotPipes }) {
     super(id, request)
     this.#jail = slot.jail
     this.#bounds = slot.bounds
     this.#environment = slotEnvironment(slot.jail, request, id)
-    this.#fifos = fifos
+    this.#fifos = pipes.fifos
+    this.#slotPipes = pipes.slotPipes
   }
 
   readOn(): void {
@@ -140,7 +143,7 @@ export class JailExecution extends Execution {
       },
     }
     const { forkServer } = this.#jail
-    const launched = await (forkServer ? launchForked(forkServer, this.#fifos, launch) : launchSpawned(this.#jail, this.#fifos, launch))
+    const launched = await (forkServer ? launchForked(forkServer, this.#slotPipes, launch) : launchSpawned(this.#jail, this.#fifos, launch))
     this.#leader = launched.leader
     this.#pipes = launched.outputs
     this.#listen(this.#pipes[0], this.stdout)

@@ -1,20 +1,20 @@
-import { rmSync } from 'node:fs'
 import { normalize } from 'node:path/posix'
 import type { EntryReport } from './entry.ts'
-import type { Fifos, NamedPipe } from './fifos.ts'
+import type { NamedPipe } from './fifos.ts'
 import type { ForkServer } from './jail/fork-server.ts'
 import type { Launch, Launched } from './launch.ts'
+import type { SlotPipes } from './slot-pipes.ts'
 
 /** Has a command forked by the process that stands at the door of its slot. */
-export async function launchForked(server: ForkServer, fifos: Fifos, launch: Launch): Promise<Launched> {
+export async function launchForked(server: ForkServer, slotPipes: SlotPipes, launch: Launch): Promise<Launched> {
   const { command, cwd, env, terms, isWanted } = launch
   const pipes: NamedPipe[] = []
   try {
-    pipes.push(await fifos.openNamed())
-    if (!launch.mergeStderr) pipes.push(await fifos.openNamed())
+    pipes.push(await slotPipes.take())
+    if (!launch.mergeStderr) pipes.push(await slotPipes.take())
     isWanted()
   } catch (error) {
-    letGo(pipes)
+    for (const { reader } of pipes) reader.destroy()
     throw error
   }
   const [out, err] = pipes as [NamedPipe, NamedPipe?]
@@ -28,24 +28,12 @@ export async function launchForked(server: ForkServer, fifos: Fifos, launch: Lau
     stdoutPath: out.path,
     ...(err ? { stderrPath: err.path } : {}),
   })
-  const end = forked.ended.then((one) => {
-    // One that was killed on its way left them their names.
-    if (one.unstarted !== '' || one.signal !== null) for (const { path } of pipes) rmSync(path, { force: true })
-    return one
-  })
   return {
     leader: await forked.begun,
     outputs: pipes.map(({ reader }) => reader),
-    ended: end,
-    report: async () => reportOf((await end).unstarted),
+    ended: forked.ended,
+    report: async () => reportOf((await forked.ended).unstarted),
     close: () => {},
-  }
-}
-
-function letGo(pipes: readonly NamedPipe[]): void {
-  for (const { reader, path } of pipes) {
-    reader.destroy()
-    rmSync(path, { force: true })
   }
 }
 

@@ -57,7 +57,6 @@ sub command {
   sysopen(my $out, $stdout, 1) or die "stdout: $!\\n";
   my $err;
   if ($stderr eq '') { $err = $out } else { sysopen($err, $stderr, 1) or die "stderr: $!\\n" }
-  unlink $stdout; unlink $stderr if $stderr ne '';
   open(STDIN, '<&', $nothing) and open(STDOUT, '>&', $out) and open(STDERR, '>&', $err) or die "its streams: $!\\n";
   for my $group (@groups) { syswrite($group, '0') or die "control group: $!\\n" }
   call('setns', fileno $_, 0) for @outside;

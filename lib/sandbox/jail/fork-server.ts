@@ -17,7 +17,7 @@ export interface ForkedCommand {
   /** Absolute, as the slot sees it. */
   cwd: string
   env: Readonly<Record<string, string>>
-  /** Named pipes that are open for reading. They lose their names as soon as they are open for writing, too. */
+  /** Named pipes that are open for reading. */
   stdoutPath: string
   /** Default: stderr goes where stdout goes. */
   stderrPath?: string
