@@ -170,7 +170,8 @@ for (const isolation of levels) {
 
 t.test('a tool that a command of the slot stopped is ended, and what it had begun is gone', async (t) => {
   // Only in a PID namespace of its own does this stop nobody else's tools.
-  const { files, run } = await slotFiles(t, 'jail', impatient)
+  // Time enough to tidy up on a busy machine.
+  const { files, run } = await slotFiles(t, 'jail', { ...impatient, graceMs: 4_000 })
   const stopping = run('while [ ! -e end ]; do pkill -STOP -x tar; pkill -STOP -x cat; done; rm end')
   const large = Buffer.alloc(8 * 1024 * 1024)
   await t.rejects(files.uploadTar(await tarOf({ name: 'a', content: large })), { code: 'FILE_FAILED', message: /did nothing/ })

@@ -18,6 +18,8 @@ export const exitCodes = { notFound: 44, refused: 45, cutShort: 46 } as const
 
 /** Longer than any reason that a tool gives. */
 const maxComplaintBytes = 4 * 1024
+/** How often one that was stopped is told to go on. */
+const wakings = 5
 /** Marks the processes of one request in their environment. */
 const requestVariable = 'SLOTPOOL_FILE_REQUEST'
 
@@ -189,7 +191,7 @@ export class SlotProgram {
     // With nobody to read or write any more it ends by itself, unless it was stopped or means harm. Killing it would leave what it had begun.
     this.#release()
     try {
-      if (!this.#over && !(await this.#endsInTime())) await this.#terminate()
+      if (!this.#over && !(await this.#endsWithin(this.#graceMs / 2))) await this.#terminate()
     } finally {
       this.#reached?.()
       await this.#group?.leave()
@@ -205,19 +207,23 @@ export class SlotProgram {
       leader: this.#child.pid ?? 0,
       environmentEntry: `${requestVariable}=${this.#mark}`,
     }
-    for (const { pid, inside } of await executionMembers(marks)) if (inside) signalProcess(pid, 'SIGCONT')
-    if (await this.#endsInTime()) return
+    // Whoever stopped it may do so again.
+    const giveUpAt = performance.now() + this.#graceMs / 2
+    do {
+      for (const { pid, inside } of await executionMembers(marks)) if (inside) signalProcess(pid, 'SIGCONT')
+      if (await this.#endsWithin(this.#graceMs / 2 / wakings)) return
+    } while (performance.now() < giveUpAt)
     if (this.#group) await this.#group.end()
     else await terminateExecution(marks)
   }
 
-  async #endsInTime(): Promise<boolean> {
+  async #endsWithin(ms: number): Promise<boolean> {
     const over = new AbortController()
     const ended = this.exited.then(
       () => true,
       () => true,
     )
-    const late = delay(this.#graceMs / 2, false, { signal: over.signal }).catch(() => false)
+    const late = delay(ms, false, { signal: over.signal }).catch(() => false)
     const gone = await Promise.race([ended, late])
     over.abort()
     return gone
