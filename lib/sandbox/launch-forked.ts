@@ -1,4 +1,3 @@
-import { normalize } from 'node:path/posix'
 import type { EntryReport } from './entry.ts'
 import type { NamedPipe } from './fifos.ts'
 import type { ForkServer } from './jail/fork-server.ts'
@@ -18,16 +17,7 @@ export async function launchForked(server: ForkServer, slotPipes: SlotPipes, lau
     throw error
   }
   const [out, err] = pipes as [NamedPipe, NamedPipe?]
-  // As a shell goes there: `..` takes back a part of the path, not of what a link in it leads to.
-  const place = normalize(cwd).replace(/(?<=.)\/$/, '')
-  const forked = server.fork({
-    command,
-    cwd: place,
-    env: { ...env, PWD: place },
-    terms,
-    stdoutPath: out.path,
-    ...(err ? { stderrPath: err.path } : {}),
-  })
+  const forked = server.fork({ command, cwd, env, terms, stdoutPath: out.path, ...(err ? { stderrPath: err.path } : {}) })
   return {
     leader: await forked.begun,
     outputs: pipes.map(({ reader }) => reader),

@@ -64,7 +64,9 @@ my $child = fork // die "fork: $!\\n";
 if ($child) {
   close STDIN; close STDOUT; close STDERR; my $report; open($report, '>&=', 3) and close $report;
   1 while waitpid($child, 0) == -1 && $!{EINTR};
-  if (my $signal = $? & 127) { $SIG{__DIE__} = 'DEFAULT'; kill $signal, $$; sleep 1 }
+  # Perl ignores SIGFPE by itself. Node knows no real-time signals and would call one a success.
+  $SIG{FPE} = 'DEFAULT';
+  if (my $signal = $? & 127) { $SIG{__DIE__} = 'DEFAULT'; exit(128 + $signal) if $signal > 31; kill $signal, $$; sleep 1 }
   exit($? >> 8);
 }
 

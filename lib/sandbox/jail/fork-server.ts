@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import { normalize } from 'node:path/posix'
 import type { Readable, Writable } from 'node:stream'
 import { SlotpoolError } from '../../errors.ts'
 import { toolPath } from '../tool-path.ts'
@@ -9,12 +10,17 @@ import { forkServerProgram } from './fork-server-program.ts'
 
 const program = forkServerProgram()
 
-const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
+/** Of two names of a number, the first is the usual one. */
+const signalNames = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name as NodeJS.Signals]),
+)
 
 /** A command to be run in the slot of a {@link ForkServer}. */
 export interface ForkedCommand {
   command: string
-  /** Absolute, as the slot sees it. */
+  /** Absolute, as the slot sees it; it becomes `PWD` as bash's `cd` would have it. */
   cwd: string
   env: Readonly<Record<string, string>>
   /** Named pipes that are open for reading. */
@@ -101,7 +107,16 @@ export class ForkServer {
     this.#pending.set(number, pending as Pending)
     const { stdoutPath, stderrPath = '', cwd, terms, env } = command
     const fields = [
-      ...[String(number), stdoutPath, stderrPath, cwd, (terms.joinFiles ?? []).join('\n'), resourceLimitsText(terms), command.command],
+      ...[
+        String(number),
+        stdoutPath,
+        stderrPath,
+        cwd,
+        shellPath(cwd),
+        (terms.joinFiles ?? []).join('\n'),
+        resourceLimitsText(terms),
+        command.command,
+      ],
       ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
     ]
     const bytes = Buffer.from(`${fields.join('\0')}\0`)
@@ -129,8 +144,17 @@ export class ForkServer {
       if (what !== 'ended') continue
       this.#pending.delete(Number(number))
       const status = Number(first)
-      const signal = signalNames.get(status & 0x7f) ?? null
-      pending.ended({ exitCode: signal === null ? status >> 8 : null, signal, unstarted: rest.join(' ') })
+      const ending = status & 0x7f
+      const signal = signalNames.get(ending) ?? null
+      // Real-time signals have no names; a shell would say this of one.
+      const exitCode = ending === 0 ? status >> 8 : 128 + ending
+      pending.ended({ exitCode: signal === null ? exitCode : null, signal, unstarted: rest.join(' ') })
     }
   }
+}
+
+/** The path by its names, without `.`, `..` and needless slashes. Two at the start, and no more, are for a system to give a meaning (POSIX). */
+function shellPath(path: string): string {
+  const plain = normalize(path).replace(/(?<=.)\/$/, '')
+  return /^\/\/(?!\/)/.test(path) ? `/${plain}` : plain
 }

@@ -17,6 +17,8 @@ const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> 
     setfsuid: 122,
     setfsgid: 123,
     sethostname: 170,
+    sigprocmask: 14,
+    signalfd: 289,
   },
   arm64: {
     setns: 268,
@@ -35,6 +37,8 @@ const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> 
     setfsuid: 151,
     setfsgid: 152,
     sethostname: 161,
+    sigprocmask: 135,
+    signalfd: 74,
   },
 }
 
