@@ -4,7 +4,8 @@
 //   node scripts/dockerd.js stop      ends the engine that `start` started, and no other
 //
 // As a module: `const engine = await startDockerd(); …; await engine.stop()`.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
@@ -44,7 +45,18 @@ export async function startDockerd() {
     await delay(100)
   }
   writeFileSync(pidFile, `${child.pid} ${startTicks(child.pid)}\n`)
+  keepBridgeAddress()
   return { started: true, stop: stopDockerd }
+}
+
+/**
+ * A bridge whose address nobody set takes the lowest of its ports': when that container goes, the others send to an address that is gone until
+ * their neighbour entries expire, which keeps answers back for minutes.
+ */
+function keepBridgeAddress() {
+  // 02 in front: an address that is administered locally and of one interface.
+  const address = ['02', ...randomBytes(5).toString('hex').match(/../g)].join(':')
+  execFileSync('ip', ['link', 'set', 'dev', 'docker0', 'address', address])
 }
 
 /** Ends the engine that {@link startDockerd} started, in this process or an earlier one; does nothing when there is none. */
