@@ -15,7 +15,7 @@ const logBytes = 16 * 1024
 const shownLines = 20
 
 /** How often, and after what pauses, an empty log is looked at again. */
-const emptyLooks = 8
+const emptyLooks = 16
 const emptyPauseMs = 250
 
 /** Why an allocation ended by itself: the sandbox server's own error where it printed one, else Nomad's words and its last lines. */

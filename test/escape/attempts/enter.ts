@@ -22,9 +22,11 @@ const watching = perl(
        my $more = ($have & ~$own) || (defined $ns && $ns ne $own_ns) || $exe =~ m{/(nsenter|setpriv|bwrap|unshare)$};
        next unless $more; $met++;
        my $who = "$pid $exe with " . sprintf('%x', $have);
+       # Between two looks it may have arrived, and be an ordinary process of the slot then, open to all the others.
+       my $on_its_way = sub { $floor ne '' || (($rights->($pid) // 0) & ~$own) || (readlink("$folder/ns/user") // $own_ns) ne $own_ns };
        if (sysopen(my $f, "$folder/exe", O_WRONLY)) { got("$who: its program opens for writing") }
        if (open(my $f, '<', "$folder/environ")) { my $e = <$f>; got("$who: its environment") if length($e // '') && $exe =~ m{/(nsenter|setpriv|bwrap|unshare|node)$} }
-       for my $fd (glob "$folder/fd/*") { my $to = readlink $fd; got("$who: $fd is $to") if defined $to && $to !~ m{^(pipe|socket|anon_inode|/dev/null|/workspace|/proc)} && opendir(my $d, $fd) }
+       for my $fd (glob "$folder/fd/*") { my $to = readlink $fd; got("$who: $fd is $to") if defined $to && $on_its_way->() && $to !~ m{^(pipe|socket|anon_inode|/dev/null|/workspace|/proc)} && opendir(my $d, $fd) }
        # By a tracer that ends at once, which lets go: nobody is to stand still.
        my $tracer = fork();
        if ($tracer == 0) {
