@@ -3,6 +3,7 @@ import type { SlotPool } from 'slotpool'
 import type { Bench, Scenario } from '../bench.ts'
 import { echoBy, echoIn } from '../contestants.ts'
 import { type Contestant, interleave } from '../interleave.ts'
+import { type LeaseContestant, leaseIn } from '../lease-contestant.ts'
 import { openPeers } from '../peers/open-peers.ts'
 import { floor } from '../peers/spawn.ts'
 import { openPool, systemName } from '../pool.ts'
@@ -13,21 +14,21 @@ import { summarize } from '../statistics.ts'
 export const leaseLatency: Scenario = {
   name: 'lease-latency',
   async run(bench) {
-    const releases = new Map<string, number[]>()
-    const leases: Contestant[] = []
+    const leases = new Map<string, LeaseContestant>()
     const commands: Contestant[] = []
     for (const backend of bench.backends) {
       const { pool } = await openPool(bench, bench.scope, backend)
       const name = systemName(backend)
-      const released: number[] = []
-      releases.set(name, released)
-      leases.push({ name: leaseOf(name), once: () => leaseOnce(bench, pool, released) })
+      leases.set(
+        name,
+        leaseIn(pool, leaseOf(name), () => untilReady(bench, pool)),
+      )
       commands.push(echoIn(await pool.lease('held'), name))
     }
     for (const peer of await openPeers(bench, 1, [floor])) commands.push(echoBy(peer))
     bench.progress('measuring')
     const { warmup, ...rest } = schedule(bench, { samples: 100 })
-    const measured = await interleave([...leases, ...commands], { ...rest, warmup })
+    const measured = await interleave([...leases.values(), ...commands], { ...rest, warmup })
     for (const one of measured) {
       const lease = one.name.startsWith(leaseOf(''))
       const name = lease ? one.name.slice(leaseOf('').length) : one.name
@@ -41,7 +42,7 @@ export const leaseLatency: Scenario = {
     for (const backend of bench.backends) {
       const name = systemName(backend)
       // The first ones belong to the warm-up of the lease before them.
-      const released = releases.get(name)?.slice(warmup) ?? []
+      const released = leases.get(name)?.released.slice(warmup) ?? []
       const of = (what: string) => measured.find((one) => one.name === what)?.rounds.flat() ?? []
       const leased = of(leaseOf(name))
       const commanded = of(name)
@@ -62,18 +63,6 @@ export const leaseLatency: Scenario = {
 }
 
 const leaseOf = (name: string): string => `lease of ${name}`
-
-let tasks = 0
-
-async function leaseOnce(bench: Bench, pool: SlotPool, released: number[]): Promise<number> {
-  await untilReady(bench, pool)
-  const startedAt = performance.now()
-  const slot = await pool.lease(`lease-${tasks++}`)
-  const leasedAt = performance.now()
-  await slot.release()
-  released.push(performance.now() - leasedAt)
-  return leasedAt - startedAt
-}
 
 /** The wipe of the slots before this one goes on behind their release; what is measured is the lease of a slot that is ready. */
 async function untilReady(bench: Bench, pool: SlotPool): Promise<void> {

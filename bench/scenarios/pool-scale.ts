@@ -2,6 +2,7 @@ import { SlotPool } from 'slotpool'
 import { FakeBackend } from 'slotpool/fake'
 import type { Bench, Scenario } from '../bench.ts'
 import { type Contestant, interleave, type Measured } from '../interleave.ts'
+import { type LeaseContestant, leaseIn } from '../lease-contestant.ts'
 import { poolOptions } from '../pool.ts'
 import { spreadOfRatio } from '../report.ts'
 import { schedule } from '../schedule.ts'
@@ -11,17 +12,14 @@ import { median } from '../statistics.ts'
 export const poolScale: Scenario = {
   name: 'pool-scale',
   async run(bench) {
-    const releases = new Map<string, number[]>()
-    const leases: Contestant[] = []
+    const leases: LeaseContestant[] = []
     const commands: Contestant[] = []
     const sizes = [10, 100, 1_000]
     for (const containers of sizes) {
       bench.progress(`making ${containers} simulated containers`)
       const pool = await openSimulated(bench, containers)
       const name = nameOf(containers)
-      const released: number[] = []
-      releases.set(name, released)
-      leases.push({ name, once: () => leaseOnce(pool, released) })
+      leases.push(leaseIn(pool, name))
       const slot = await pool.lease('held')
       commands.push({ name, once: () => timed(() => slot.exec('true')) })
     }
@@ -30,7 +28,9 @@ export const poolScale: Scenario = {
     const measured = await interleave(leases, terms)
     const common = { scenario: 'pool-scale', unit: 'ms', better: 'less' } as const
     bench.report.addMeasured(measured, { ...common, what: 'lease' })
-    for (const [system, samples] of releases) bench.report.add({ ...common, what: 'release', system, samples: samples.slice(terms.warmup) })
+    for (const { name: system, released } of leases) {
+      bench.report.add({ ...common, what: 'release', system, samples: released.slice(terms.warmup) })
+    }
     bench.report.addMeasured(await interleave(commands, terms), { ...common, what: 'exec, answered by a script' })
     const find = (containers: number): Measured | undefined =>
       measured.find((one) => one.name === nameOf(containers) && one.rounds.length > 0)
@@ -51,17 +51,6 @@ async function openSimulated(bench: Bench, containers: number): Promise<SlotPool
   bench.scope.add('close a simulated pool', () => pool.close())
   await pool.fill(bench.signal)
   return pool
-}
-
-let tasks = 0
-
-async function leaseOnce(pool: SlotPool, released: number[]): Promise<number> {
-  const startedAt = performance.now()
-  const slot = await pool.lease(`lease-${tasks++}`)
-  const leasedAt = performance.now()
-  await slot.release()
-  released.push(performance.now() - leasedAt)
-  return leasedAt - startedAt
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

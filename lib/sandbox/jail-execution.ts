@@ -103,7 +103,7 @@ export class JailExecution extends Execution {
       const cause = this.#cause
       if (this.#failure && (cause === undefined || cause === 'cancelled')) throw this.#failure
       if (signal === 'SIGKILL' && cause === undefined) await this.#blameJail()
-      if (cause === undefined) this.#requireStarted(await launched.report())
+      if (cause === undefined) this.#requireStarted(await launched.report)
       const timeout = cause === 'total' || cause === 'no-output' ? cause : null
       return {
         end: {
@@ -125,7 +125,6 @@ export class JailExecution extends Execution {
       clearTimeout(this.#silence)
       // Behind the answer; the slot's end takes what is left.
       this.#group?.leave().catch(() => {})
-      launched.close()
       this.#discardTheRest()
     }
   }

@@ -22,8 +22,7 @@ export async function launchForked(server: ForkServer, slotPipes: SlotPipes, lau
     leader: await forked.begun,
     outputs: pipes.map(({ reader }) => reader),
     ended: forked.ended,
-    report: async () => reportOf((await forked.ended).unstarted),
-    close: () => {},
+    report: forked.ended.then(({ unstarted }) => reportOf(unstarted)),
   }
 }
 

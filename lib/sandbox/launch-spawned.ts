@@ -37,15 +37,15 @@ export async function launchSpawned(jail: Pick<Jail, 'enter'>, fifos: Fifos, lau
   }
   const entry = child.stdio[3] as Socket
   const said = listenToEntry(entry, env)
+  const ended = (once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>).then(([exitCode, signal]) => ({
+    exitCode,
+    signal,
+  }))
   return {
     leader: child.pid as number,
     outputs: pipes.map(({ reader }) => reader),
-    ended: once(child, 'exit').then(([exitCode, signal]: (number | NodeJS.Signals | null)[]) => ({
-      exitCode: exitCode as number | null,
-      signal: signal as NodeJS.Signals | null,
-    })),
-    report: async () => readReport(await said()),
-    close: () => void entry.destroy(),
+    ended,
+    report: ended.then(said).then(readReport),
   }
 }
 
@@ -64,6 +64,7 @@ function listenToEntry(socket: Socket, env: Readonly<Record<string, string>>): (
   socket.end(handedEnvironment(env))
   return async () => {
     await drainPipe(socket)
+    socket.destroy()
     return said
   }
 }

@@ -22,8 +22,6 @@ export interface Launched {
   /** For stdout, and for stderr where it has a pipe of its own. */
   outputs: readonly Socket[]
   ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>
-  /** Whether it was begun. Asked once it has ended. */
-  report(): Promise<EntryReport>
-  /** Lets go of what is neither the command nor its output. */
-  close(): void
+  /** Whether it was begun; known once it has ended. */
+  report: Promise<EntryReport>
 }

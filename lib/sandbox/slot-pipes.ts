@@ -2,8 +2,8 @@ import { rmSync } from 'node:fs'
 import type { Fifos, NamedPipe } from './fifos.ts'
 
 /**
- * The named pipes of one slot's commands. One whose writers have all closed it serves again, for this slot alone: making and removing them
- * takes longer than all else that is done for a short command, and a process of another tenant might still have it open for reading.
+ * The named pipes of one slot's commands. One whose writers have all closed it serves again, which spares the server much of what a short
+ * command costs it; but for this slot alone, since a process of its tenant might still have it open for reading.
  */
 export class SlotPipes {
   readonly #fifos: Fifos

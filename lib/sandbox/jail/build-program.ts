@@ -4,7 +4,7 @@ import { systemCallTable } from './system-calls.ts'
 /**
  * Builds what a slot sees, and then keeps it alive as process 1 of its PID namespace. Runs as root in new mount, PID, IPC and UTS (and
  * network) namespaces, with the server's own files in view: none of what it runs comes from the slot. It is one process that makes the system
- * calls itself, since a slot has some thirty mounts and a program for each took ten times as long.
+ * calls itself: a slot has some thirty mounts, and each would be a program to start.
  *
  * Descriptor 3 takes what it says: its process id as the server sees it, those of a process in the user namespace for commands and of
  * one in their mount namespace, then `ready`. A line on stdin tells that the server has hold of both and that the network is there.

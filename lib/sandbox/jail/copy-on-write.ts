@@ -21,6 +21,8 @@ import type { SystemLayer } from './slot-system.ts'
 /** Where things are in the slot, which has a root filesystem of its own. */
 const view = { workspace: '/workspace', home: '/root', tmp: '/tmp' } as const
 
+const program = buildProgram()
+
 /** Ids from here on are in no slot: its user namespace maps those below. */
 const firstOutsideUid = 65_536
 
@@ -57,13 +59,13 @@ export class CopyOnWriteJails implements JailKind {
     const { ownNamespace } = this.#net
     const owner = String(this.#uidBase + slot)
     const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNamespace ? ['--net'] : [])]
-    const program = [
-      ...['perl', '-e', buildProgram(), '--', folder, owner],
+    const command = [
+      ...['perl', '-e', program, '--', folder, owner],
       ...this.#layers.flatMap(({ target, lower, machine }) => [target, lower.map(escapeLower).join(':'), machine ?? '']),
     ]
     const child = spawn(
       'setpriv',
-      ['--pdeathsig', 'KILL', 'unshare', ...namespaces, '--fork', '--kill-child', '--propagation', 'private', '--', ...program],
+      ['--pdeathsig', 'KILL', 'unshare', ...namespaces, '--fork', '--kill-child', '--propagation', 'private', '--', ...command],
       { stdio: ['pipe', 'ignore', 'pipe', 'pipe'], env: { PATH: toolPath }, cwd: '/', detached: true },
     )
     // When it cannot even be started, that is said by the child's own error.

@@ -17,7 +17,7 @@ sub enter_slot {
   # Until it has become the program, nothing in the slot may look into it.
   call('prctl', 4, 0, 0, 0, 0);
   call('setns', fileno $_, 0) for @{$of{inside}};
-  $of{go}->();
+  $of{go}->() if $of{go};
   umask 022;
   my %kept = map { $_ => 1 } split /,/, $of{kept};
   my ($low, $high) = (0, 0);

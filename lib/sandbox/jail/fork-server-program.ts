@@ -3,7 +3,7 @@ import { enterSlot, openNamespace } from './entry-program.ts'
 import { systemCallTable } from './system-calls.ts'
 
 /**
- * Stands at the door of one slot and forks a process into it for each command, which takes a tenth of the time of starting one. It has entered
+ * Stands at the door of one slot and forks a process into it for each command, where starting a program would be waited for. It has entered
  * the PID namespace for its children alone, so that the slot can neither see nor signal it; the rest is entered, and every right but
  * the slot's given up, by each child ({@link enterSlot}), which then becomes the slot's own bash.
  *
@@ -77,7 +77,7 @@ sub command {
   open(STDIN, '<', '/dev/null') and open(STDOUT, '>&', $out) and open(STDERR, '>&', $err) or die "its streams: $!\\n";
   for my $group (@groups) { syswrite($group, '0') or die "control group: $!\\n" }
   call('setns', fileno $_, 0) for @outside;
-  enter_slot(limits => $limits, inside => \\@inside, kept => $kept, uid => $uid, gid => $gid, filter => $bytes, go => sub {});
+  enter_slot(limits => $limits, inside => \\@inside, kept => $kept, uid => $uid, gid => $gid, filter => $bytes);
   my $here = go($cwd, $named);
   unless (defined $here) { syswrite($say, "no-cwd $cwd: $!"); exit 125 }
   %ENV = map { /^(.*?)=(.*)$/s } @environment, $here eq '' ? () : "PWD=$here";
