@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
@@ -16,6 +17,9 @@ import { addRoutes } from './routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import { Slots } from './slots.ts'
 import { serverVersion } from './version.ts'
+
+/** How long the status waits for slots that are made ready for the first time: a pool just started is seen with its slots idle. */
+const fillPatienceMs = 1_000
 
 export interface SandboxServerOptions {
   pool: string
@@ -52,13 +56,14 @@ export class SandboxServer {
   readonly #leases: LeaseTable
   readonly #executions: Executions
   readonly #app: FastifyInstance
+  /** Resolves when every slot has been made ready once, or could not be. */
+  readonly #filled: Promise<void>
   #idleTimer: NodeJS.Timeout | undefined
 
-  /** Makes all slots ready. */
+  /** Begins to make all slots ready: a lease waits for its own. */
   static async start(options: SandboxServerOptions): Promise<SandboxServer> {
     const server = new SandboxServer(options)
     await options.runtime.start()
-    await server.#slots.start()
     return server
   }
 
@@ -82,6 +87,8 @@ export class SandboxServer {
       onEnd: (held) => this.#executions.forget(held),
     })
     this.#executions = new Executions(this.#leases, runtime)
+    // While the first jail comes up, there is time for the rest.
+    this.#filled = this.#slots.start()
     this.#app = this.#makeApp()
   }
 
@@ -181,7 +188,10 @@ export class SandboxServer {
       leases: this.#leases,
       executions: this.#executions,
       runtime: this.#options.runtime,
-      status: () => this.status(),
+      status: async () => {
+        await Promise.race([this.#filled, delay(fillPatienceMs, undefined, { ref: false })])
+        return this.status()
+      },
     })
     return app
   }

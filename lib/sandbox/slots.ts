@@ -8,6 +8,7 @@ import type { SlotState } from '../wire/status.ts'
 import type { Jail, JailKind } from './jail/jail.ts'
 import type { ControlGroups } from './limits/control-groups.ts'
 import { DiskWatch } from './limits/disk-watch.ts'
+import { MakingTurns } from './making-turns.ts'
 import { SlotBounds } from './slot-bounds.ts'
 
 /** A slot made ready for one lease: its number, and the jail and folders that only this lease will ever see. */
@@ -45,7 +46,10 @@ export class Slots {
   readonly #free: Vacancy[]
   #taking = 0
   readonly #stocked = new WeakMap<Slot, Stocked>()
-  readonly #changes = new EventEmitter<{ idle: [] }>().setMaxListeners(0)
+  readonly #turns = new MakingTurns()
+  #closing = false
+  readonly #changes = new EventEmitter<{ idle: []; prepared: [] }>().setMaxListeners(0)
+  #prepared = 0
   #generation = 0
 
   constructor(options: {
@@ -81,10 +85,10 @@ export class Slots {
     this.#pool.on('factoryDestroyError', (error) => this.#log.error({ err: error }, 'a slot could not be wiped'))
   }
 
-  /** Makes all slots ready; resolves when they are. */
+  /** Makes all slots ready; resolves when each has been, leased since or not, or could not be. */
   async start(): Promise<void> {
     this.#pool.start()
-    await this.#pool.ready()
+    while (this.#prepared < this.count) await once(this.#changes, 'prepared')
   }
 
   state(number: number): SlotState {
@@ -124,17 +128,17 @@ export class Slots {
     }
   }
 
-  /** Ends every process of the slot; resolves when none is left. Its files are wiped, and the slot made anew, behind that. */
+  /** Ends every process of the slot; resolves when none is left. What else it had goes, and the slot is made anew, behind that. */
   async giveBack(slot: Slot): Promise<void> {
     const stocked = this.#stocked.get(slot) as Stocked
     this.#stocked.delete(slot)
     this.#states[slot.number] = 'wiping'
-    try {
-      await slot.jail.end()
-      await slot.bounds.end()
-    } finally {
+    const ending = endWhole(slot).finally(() => {
       this.#pool.destroy(stocked).catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot could not be given back'))
-    }
+    })
+    // A jail that says by itself that it has ended has no process any more. Its network takes ten times as long to go.
+    const first = await Promise.race([slot.jail.ended.then(() => 'jail'), ending])
+    if (first === 'jail') ending.catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot did not end as a whole'))
   }
 
   /** Resolves as soon as a slot is idle, at the latest after `waitMs`, with how many are. */
@@ -148,6 +152,7 @@ export class Slots {
 
   /** Ends and wipes all slots. No slot may be leased any more. */
   async close(): Promise<void> {
+    this.#closing = true
     await this.#pool.drain()
     await this.#pool.clear()
   }
@@ -170,11 +175,7 @@ export class Slots {
       // Where the jail before it could not be ended, its processes must be gone now: they may have the very uid of the next tenant.
       await before?.end()
       alive = undefined
-      const jail = await this.#kind.make(number, root)
-      const bounds = await this.#bounds(number, root, jail).catch(async (error) => {
-        await jail.end()
-        throw error
-      })
+      const { jail, bounds } = await this.#turns.inTurn(() => this.#make(number, root))
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
       const stocked: Stocked = { number, root, over: false, jail, bounds }
@@ -183,10 +184,23 @@ export class Slots {
       })
       return stocked
     } catch (failure) {
-      this.#log.error({ err: failure, slot: number }, 'a slot could not be made ready')
+      if (!this.#closing) this.#log.error({ err: failure, slot: number }, 'a slot could not be made ready')
       this.#states[number] = 'failed'
       return { number, root, over: true, failure, before: alive }
+    } finally {
+      this.#prepared++
+      this.#changes.emit('prepared')
     }
+  }
+
+  async #make(number: number, root: string): Promise<{ jail: Jail; bounds: SlotBounds }> {
+    if (this.#closing) throw new SlotpoolError('SLOT_UNAVAILABLE', 'the sandbox server is being shut down')
+    const jail = await this.#kind.make(number, root)
+    const bounds = await this.#bounds(number, root, jail).catch(async (error) => {
+      await jail.end()
+      throw error
+    })
+    return { jail, bounds }
   }
 
   async #bounds(number: number, root: string, jail: Jail): Promise<SlotBounds> {
@@ -204,10 +218,7 @@ export class Slots {
     // At once, since the pool makes the next slot without waiting for this; its jail has ended, unless all are being closed.
     this.#states[stocked.number] = 'wiping'
     this.#free.push({ number: stocked.number, before: 'jail' in stocked ? stocked.jail : stocked.before })
-    if ('jail' in stocked) {
-      await stocked.jail.end()
-      await stocked.bounds.end()
-    }
+    if ('jail' in stocked) await endWhole(stocked)
     await this.#kind.wipe(stocked.root)
   }
 
@@ -215,4 +226,10 @@ export class Slots {
   async #usable(stocked: Stocked): Promise<boolean> {
     return 'failure' in stocked || !stocked.over
   }
+}
+
+/** Ends a jail with all that it had, and its control groups. */
+async function endWhole({ jail, bounds }: Pick<Slot, 'jail' | 'bounds'>): Promise<void> {
+  await jail.end()
+  await bounds.end()
 }

@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os'
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { SlotpoolError } from '../../lib/errors.ts'
@@ -15,10 +17,16 @@ class WatchedJails implements JailKind {
   readonly made: { number: number; root: string; die: () => void }[] = []
   readonly wiped: string[] = []
   failures = 0
+  /** What each jail waits for while it is made. */
+  holdMaking: Promise<void> = Promise.resolve()
+  /** Jails begun, those included that are not made yet. */
+  begun = 0
   /** What an ending jail waits for. */
   hold: Promise<void> = Promise.resolve()
 
   async make(slot: number, root: string): Promise<Jail> {
+    this.begun++
+    await this.holdMaking
     if (this.failures > 0) {
       this.failures--
       throw new SlotpoolError('JAIL_FAILED', 'as the test wants it')
@@ -68,6 +76,36 @@ t.test('all are made ahead, and wiped at the end', async (t) => {
   t.equal(slots.idle, 3)
   await slots.close()
   t.same(kind.wiped.sort(), kind.made.map((one) => one.root).sort())
+  t.same(kind.living, [])
+})
+
+t.test('the first is made before the others, and had while they are made; what is not begun at the end is not made', async (t) => {
+  const kind = new WatchedJails()
+  let letGo = (): void => {}
+  const held = (): Promise<void> =>
+    new Promise((resolve) => {
+      letGo = resolve
+    })
+  kind.holdMaking = held()
+  const count = availableParallelism() + 5
+  const slots = new Slots({ count, kind, folder: '/slots', log: pino({ enabled: false }) })
+  const filled = slots.start()
+  const taking = slots.take()
+  await turnOfTheLoop()
+  t.equal(kind.begun, 1)
+  const letFirstGo = letGo
+  kind.holdMaking = held()
+  letFirstGo()
+  const first = await taking
+  await turnOfTheLoop()
+  t.equal(first.number, 0)
+  t.equal(slots.idle, 0)
+  t.equal(kind.begun, 1 + availableParallelism())
+  await slots.giveBack(first)
+  const closing = slots.close()
+  letGo()
+  await Promise.all([closing, filled])
+  t.equal(kind.begun, 1 + availableParallelism())
   t.same(kind.living, [])
 })
 

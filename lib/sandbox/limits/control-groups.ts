@@ -32,15 +32,10 @@ export class ControlGroups {
   static async open(options: { root?: string } = {}): Promise<{ groups: ControlGroups } | { reason: string }> {
     const hierarchies = await findHierarchies(options.root)
     const name = await ownedName()
-    const bases: BaseGroup[] = []
-    const failures: string[] = []
-    for (const hierarchy of useful(hierarchies)) {
-      try {
-        bases.push(await makeBaseGroup(hierarchy, name, Object.values(limiting)))
-      } catch (error) {
-        failures.push((error as Error).message.trim())
-      }
-    }
+    const attempts = [...useful(hierarchies)].map((hierarchy) => makeBaseGroup(hierarchy, name, Object.values(limiting)))
+    const made = await Promise.allSettled(attempts)
+    const bases = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const failures = made.flatMap((one) => (one.status === 'rejected' ? [(one.reason as Error).message.trim()] : []))
     const killable = bases.find(({ hierarchy }) => canKill(hierarchy))
     const used = bases.filter((base) => base === killable || bounds(base).length > 0)
     const controllers = new Set<GroupController>([...used.flatMap(bounds), ...(killable ? (['kill'] as const) : [])])
