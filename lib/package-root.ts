@@ -9,7 +9,12 @@ export function packageRoot(): string {
   return folder
 }
 
-/** The sandbox server as one file, without `node_modules`: what a local process runs and an image holds. */
+/** The sandbox server, without `node_modules`, as Node starts it: what a local process runs and an image holds. */
 export function sandboxServerBundle(): string {
   return join(packageRoot(), 'dist', 'sandbox-server.js')
+}
+
+/** The program that {@link sandboxServerBundle} loads. It lies beside it, wherever that is. */
+export function sandboxServerProgram(): string {
+  return join(packageRoot(), 'dist', 'sandbox-server.cjs')
 }

@@ -1,4 +1,4 @@
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, writeSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -26,14 +26,13 @@ function tellStarter(message: object): void {
   }
 }
 
-async function main(): Promise<void> {
-  const args = parseArguments(process.argv.slice(2))
+async function main(words: readonly string[]): Promise<void> {
+  const args = parseArguments(words)
   const token = (await readFile(args['token-file'], 'utf8')).trim()
   const slotsFolder = join(args['state-dir'], 'slots')
-  // What a server that was killed left behind: its jails ended with it.
-  await wipeSlotFolders(slotsFolder)
   const pipesFolder = join(args['state-dir'], 'pipes')
-  await wipeSlotFolders(pipesFolder)
+  // What a server that was killed left behind: its jails ended with it.
+  for (const folder of [slotsFolder, pipesFolder]) if (existsSync(folder)) await wipeSlotFolders(folder)
   // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
   await mkdir(slotsFolder, { recursive: true, mode: 0o711 })
   const isolation = await chooseIsolation({
@@ -85,13 +84,16 @@ async function main(): Promise<void> {
   tellStarter({ ready: { bootId: server.bootId, pid: process.pid } })
 }
 
-try {
-  await main()
-} catch (error) {
-  const ours = SlotpoolError.from(error)
-  log.error({ err: error }, 'could not start')
-  tellStarter({ error: ours })
-  // Backends that have only the log find the reason in its last line.
-  process.stderr.write(`slotpool-error: ${JSON.stringify(ours)}\n`)
-  process.exit(1)
+/** Serves as its arguments say until it is told to end. What keeps it from serving is said to the starter and in the log, and ends the process. */
+export async function serve(args: readonly string[]): Promise<void> {
+  try {
+    await main(args)
+  } catch (error) {
+    const ours = SlotpoolError.from(error)
+    log.error({ err: error }, 'could not start')
+    tellStarter({ error: ours })
+    // Backends that have only the log find the reason in its last line.
+    process.stderr.write(`slotpool-error: ${JSON.stringify(ours)}\n`)
+    process.exit(1)
+  }
 }

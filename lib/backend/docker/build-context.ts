@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { pack } from 'tar-stream'
 import { SlotpoolError } from '../../errors.ts'
-import { packageRoot, sandboxServerBundle } from '../../package-root.ts'
+import { packageRoot, sandboxServerBundle, sandboxServerProgram } from '../../package-root.ts'
 
 /** The files that make the image, by their name in the build's context. */
 export interface BuildFiles {
   /** The Dockerfile. Default: the package's own, `sandbox-image/Dockerfile`. */
   dockerfile?: string
-  /** The sandbox server as one file. Default: the package's own. */
+  /** The program of the sandbox server. Default: the package's own. */
   bundle?: string
 }
 
@@ -19,7 +19,8 @@ export async function buildContext(files: BuildFiles = {}): Promise<Buffer> {
   // Fixed modes and owners, so that the engine's build cache knows the same file again.
   tar.entry({ name: 'Dockerfile', mode: 0o644 }, await content(files.dockerfile ?? join(packageRoot(), 'sandbox-image', 'Dockerfile')))
   tar.entry({ name: 'seccomp-filter.py', mode: 0o644 }, await content(join(packageRoot(), 'sandbox-image', 'seccomp-filter.py')))
-  tar.entry({ name: 'sandbox-server.js', mode: 0o644 }, await content(files.bundle ?? sandboxServerBundle()))
+  tar.entry({ name: 'sandbox-server.js', mode: 0o644 }, await content(sandboxServerBundle()))
+  tar.entry({ name: 'sandbox-server.cjs', mode: 0o644 }, await content(files.bundle ?? sandboxServerProgram()))
   tar.finalize()
   return buffer(tar)
 }
