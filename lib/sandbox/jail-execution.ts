@@ -10,10 +10,11 @@ import { Execution, type Outcome } from './execution.ts'
 import type { Fifos } from './fifos.ts'
 import type { Jail } from './jail/jail.ts'
 import type { Launch, Launched } from './launch.ts'
-import { launchForked } from './launch-forked.ts'
+import { launchForked, launchReady } from './launch-forked.ts'
 import { launchSpawned } from './launch-spawned.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { OutputLog } from './output-log.ts'
+import type { ReadyShell, ReadyShells } from './ready-shells.ts'
 import type { SlotBounds } from './slot-bounds.ts'
 import type { SlotPipes } from './slot-pipes.ts'
 import type { Slot } from './slots.ts'
@@ -25,13 +26,22 @@ const jailEndMs = 100
 /** Why a command was ended before it ended by itself: one of its times was up, a limit was reached, or somebody asked for it. */
 type Cause = 'total' | 'no-output' | 'output' | 'disk' | 'cancelled'
 
+/** What the executions of a slot have in common. */
+export interface ExecutionMeans {
+  fifos: Fifos
+  slotPipes: SlotPipes
+  /** Where shells can be made ready. */
+  readyShells: ReadyShells | undefined
+}
+
 /** A command in a jail: the process that enters it, its pipes, its timeouts and its end. */
 export class JailExecution extends Execution {
   readonly #jail: Jail
   readonly #bounds: SlotBounds
   readonly #fifos: Fifos
   readonly #slotPipes: SlotPipes
-  #leader: number | undefined
+  readonly #readyShells: ReadyShells | undefined
+  #launched: Launched | undefined
   #group: ExecutionGroup | null = null
   #pipes: readonly Socket[] = []
   #ending: Promise<void> | undefined
@@ -42,13 +52,14 @@ export class JailExecution extends Execution {
   #failure: SlotpoolError | undefined
   readonly #environment: ReturnType<typeof slotEnvironment>
 
-  constructor(id: string, request: CheckedExecutionRequest, slot: Slot, pipes: { fifos: Fifos; slotPipes: SlotPipes }) {
+  constructor(id: string, request: CheckedExecutionRequest, slot: Slot, means: ExecutionMeans) {
     super(id, request)
     this.#jail = slot.jail
     this.#bounds = slot.bounds
     this.#environment = slotEnvironment(slot.jail, request, id)
-    this.#fifos = pipes.fifos
-    this.#slotPipes = pipes.slotPipes
+    this.#fifos = means.fifos
+    this.#slotPipes = means.slotPipes
+    this.#readyShells = means.readyShells
   }
 
   readOn(): void {
@@ -71,7 +82,7 @@ export class JailExecution extends Execution {
   protected async interrupt(): Promise<void> {
     if (this.#exited) return
     this.#cause ??= 'cancelled'
-    if (this.#leader !== undefined) await this.#terminate()
+    if (this.#launched) await this.#terminate()
   }
 
   /** Ends the command and all that it started, for the first cause that there is. */
@@ -82,7 +93,6 @@ export class JailExecution extends Execution {
   }
 
   protected async perform(): Promise<Outcome> {
-    this.#group = await this.#bounds.execution()
     const reached = await this.#bounds.watch(() => this.#endFor('disk'))
     const launched = await this.#launch().catch(async (error) => {
       reached()
@@ -136,20 +146,38 @@ export class JailExecution extends Execution {
       cwd: this.#cwd,
       env: this.#environment.env,
       mergeStderr: this.request.mergeStderr,
-      terms: this.#bounds.terms(this.#group),
+      terms: this.#bounds.terms(),
       isWanted: () => {
         if (this.#cause) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
       },
     }
-    const { forkServer } = this.#jail
-    const launched = await (forkServer ? launchForked(forkServer, this.#slotPipes, launch) : launchSpawned(this.#jail, this.#fifos, launch))
-    this.#leader = launched.leader
+    const ready = this.#readyShells?.take(launch.command, launch)
+    const launched = await (ready ? this.#launchReady(ready, launch) : this.#launchAnew(launch))
+    this.#readyShells?.prepare(launch.command, launch)
+    this.#launched = launched
     this.#pipes = launched.outputs
     this.#listen(this.#pipes[0], this.stdout)
     this.#listen(this.#pipes[1], this.stderr)
     // It was to be ended while it was on its way.
     if (this.#cause) this.#terminate().catch(() => {})
     return launched
+  }
+
+  #launchReady(ready: ReadyShell, launch: Launch): Launched {
+    this.#group = ready.group
+    try {
+      return launchReady(ready, launch)
+    } catch (error) {
+      ready.drop()
+      throw error
+    }
+  }
+
+  async #launchAnew(launch: Launch): Promise<Launched> {
+    this.#group = await this.#bounds.execution()
+    const anew = { ...launch, terms: this.#bounds.terms(this.#group) }
+    const { forkServer } = this.#jail
+    return forkServer ? launchForked(forkServer, this.#slotPipes, anew) : launchSpawned(this.#jail, this.#fifos, anew)
   }
 
   get #cwd(): string {
@@ -188,7 +216,7 @@ export class JailExecution extends Execution {
     const marks = {
       slot: this.#jail,
       candidates: () => this.#jail.processes(),
-      leader: this.#leader as number,
+      leader: this.#launched?.leader as number,
       environmentEntry: `${executionVariable}=${this.id}`,
       ...(this.#jail.adopter === undefined ? {} : { adopter: this.#jail.adopter }),
     }

@@ -3,7 +3,8 @@ import type { Execution } from './execution.ts'
 import { Fifos } from './fifos.ts'
 import { JailFiles } from './files/jail-files.ts'
 import type { PatienceLimits } from './files/patience.ts'
-import { JailExecution } from './jail-execution.ts'
+import { type ExecutionMeans, JailExecution } from './jail-execution.ts'
+import { ReadyShells } from './ready-shells.ts'
 import { SlotPipes } from './slot-pipes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import type { Slot } from './slots.ts'
@@ -12,7 +13,7 @@ import type { Slot } from './slots.ts'
 export class JailRuntime implements SlotRuntime {
   readonly files: JailFiles
   readonly #fifos: Fifos
-  readonly #slotPipes = new WeakMap<Slot, SlotPipes>()
+  readonly #means = new WeakMap<Slot, ExecutionMeans>()
 
   /** `folder` is where the pipes of commands are made; `patience` how long programs that work on files are waited for. */
   constructor(folder: string, patience?: PatienceLimits) {
@@ -25,12 +26,19 @@ export class JailRuntime implements SlotRuntime {
   }
 
   execution(id: string, request: CheckedExecutionRequest, slot: Slot): Execution {
-    let slotPipes = this.#slotPipes.get(slot)
-    if (!slotPipes) {
-      slotPipes = new SlotPipes(this.#fifos, slot.jail.ended)
-      this.#slotPipes.set(slot, slotPipes)
-    }
-    return new JailExecution(id, request, slot, { fifos: this.#fifos, slotPipes })
+    return new JailExecution(id, request, slot, this.#meansOf(slot))
+  }
+
+  #meansOf(slot: Slot): ExecutionMeans {
+    const known = this.#means.get(slot)
+    if (known) return known
+    const { jail, bounds } = slot
+    const { forkServer: server, ended } = jail
+    const slotPipes = new SlotPipes(this.#fifos, ended)
+    const readyShells = server && new ReadyShells({ server, pipes: slotPipes, group: () => bounds.execution(), ended })
+    const means = { fifos: this.#fifos, slotPipes, readyShells }
+    this.#means.set(slot, means)
+    return means
   }
 
   close(): Promise<void> {

@@ -1,7 +1,9 @@
 import type { EntryReport } from './entry.ts'
+import { executionVariable } from './environment.ts'
 import type { NamedPipe } from './fifos.ts'
-import type { ForkServer } from './jail/fork-server.ts'
+import type { Forked, ForkServer } from './jail/fork-server.ts'
 import type { Launch, Launched } from './launch.ts'
+import type { ReadyShell } from './ready-shells.ts'
 import type { SlotPipes } from './slot-pipes.ts'
 
 /** Has a command forked by the process that stands at the door of its slot. */
@@ -17,9 +19,23 @@ export async function launchForked(server: ForkServer, slotPipes: SlotPipes, lau
     throw error
   }
   const [out, err] = pipes as [NamedPipe, NamedPipe?]
-  const forked = server.fork({ command, cwd, env, terms, stdoutPath: out.path, ...(err ? { stderrPath: err.path } : {}) })
+  const forked = server.fork(command, { cwd, env, terms, stdoutPath: out.path, ...(err ? { stderrPath: err.path } : {}) })
+  await forked.begun
+  return launched(forked, pipes)
+}
+
+/** Hands a command to a shell that waits for it in its slot. */
+export function launchReady({ shell, pipes }: ReadyShell, { command, env, isWanted }: Launch): Launched {
+  isWanted()
+  shell.run(`${executionVariable}=${env[executionVariable]}`, command)
+  return launched(shell, pipes)
+}
+
+function launched(forked: Forked, pipes: readonly NamedPipe[]): Launched {
   return {
-    leader: await forked.begun,
+    get leader() {
+      return forked.pid
+    },
     outputs: pipes.map(({ reader }) => reader),
     ended: forked.ended,
     report: forked.ended.then(({ unstarted }) => reportOf(unstarted)),

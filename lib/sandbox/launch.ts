@@ -18,7 +18,7 @@ export interface Launch {
 /** A command on its way in a slot. */
 export interface Launched {
   /** The process that its others descend from, as the server sees it; it leads a session. 0 when it has ended already. */
-  leader: number
+  readonly leader: number
   /** For stdout, and for stderr where it has a pipe of its own. */
   outputs: readonly Socket[]
   ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>

@@ -29,7 +29,7 @@ export class SlotBounds {
   }
 
   /** What holds for a program that enters the slot, of an execution or of the server's own. */
-  terms(execution: ExecutionGroup | null): EntryTerms {
+  terms(execution: ExecutionGroup | null = null): EntryTerms {
     const { openFiles, processes, diskBytes } = this.limits
     return {
       joinFiles: execution?.joinFiles ?? this.#group?.joinFiles ?? [],

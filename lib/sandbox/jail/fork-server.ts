@@ -6,7 +6,7 @@ import { SlotpoolError } from '../../errors.ts'
 import { toolPath } from '../tool-path.ts'
 import type { SlotEntry } from './entry-program.ts'
 import { type EntryTerms, resourceLimitsText } from './entry-terms.ts'
-import { forkServerProgram } from './fork-server-program.ts'
+import { type ForkServerRequest, forkServerProgram } from './fork-server-program.ts'
 
 const program = forkServerProgram()
 
@@ -17,9 +17,8 @@ const signalNames = new Map(
     .map(([name, number]) => [number, name as NodeJS.Signals]),
 )
 
-/** A command to be run in the slot of a {@link ForkServer}. */
-export interface ForkedCommand {
-  command: string
+/** What a command is run with in the slot of a {@link ForkServer}. */
+export interface ForkTerms {
   /** Absolute, as the slot sees it; it becomes `PWD` as bash's `cd` would have it. */
   cwd: string
   env: Readonly<Record<string, string>>
@@ -37,9 +36,38 @@ export interface ForkedEnd {
   unstarted: string
 }
 
-interface Pending {
-  begun: (pid: number) => void
-  ended: (end: ForkedEnd) => void
+/** A process in the slot. */
+export interface Forked {
+  /** As this process sees it; 0 until it has begun, and where it never does. */
+  readonly pid: number
+  /** Resolves when it has begun, or never will. */
+  readonly begun: Promise<void>
+  readonly ended: Promise<ForkedEnd>
+}
+
+/** A shell in the slot that waits for its command; see {@link ForkServer.prepare}. */
+export interface PreparedShell extends Forked {
+  /** Hands over the command, once. `entry` is the last of its environment. */
+  run(entry: string, command: string): void
+  /** Ends it, instead. */
+  drop(): void
+}
+
+class Pending implements Forked {
+  pid = 0
+  readonly begun: Promise<void>
+  readonly ended: Promise<ForkedEnd>
+  begin!: () => void
+  end!: (end: ForkedEnd) => void
+
+  constructor() {
+    this.begun = new Promise((resolve) => {
+      this.begin = resolve
+    })
+    this.ended = new Promise((resolve) => {
+      this.end = resolve
+    })
+  }
 }
 
 /** Forks commands into one slot, without starting a program for each but the slot's own bash. Lives as long as its jail. */
@@ -52,6 +80,7 @@ export class ForkServer {
   #next = 0
   #over = false
   #unread = ''
+  #unfit: string | undefined
 
   private constructor(child: ChildProcess) {
     this.#child = child
@@ -61,10 +90,7 @@ export class ForkServer {
       child.once('close', resolve).once('error', resolve)
     }).then(() => {
       this.#over = true
-      for (const { begun, ended } of this.#pending.values()) {
-        begun(0)
-        ended({ exitCode: null, signal: 'SIGKILL', unstarted: '' })
-      }
+      for (const pending of this.#pending.values()) lost(pending)
       this.#pending.clear()
     })
   }
@@ -93,38 +119,27 @@ export class ForkServer {
     throw new SlotpoolError('JAIL_FAILED', `the slot could not be entered: ${complaint.trim() || 'its fork server could not be started'}`)
   }
 
-  /** Begins a command. `begun` gives its process as this process sees it, 0 when there is none any more; neither rejects. */
-  fork(command: ForkedCommand): { begun: Promise<number>; ended: Promise<ForkedEnd> } {
-    const number = this.#next++
-    const pending: Partial<Pending> = {}
-    const begun = new Promise<number>((resolve) => {
-      pending.begun = resolve
+  /** Begins a command. Nothing of it rejects. */
+  fork(command: string, of: ForkTerms): Forked {
+    const { pending } = this.#ask('fork', [...termFields(of), command, ...environmentFields(of)])
+    return pending
+  }
+
+  /**
+   * Makes a shell ready for a command of at most `roomBytes` bytes that has yet to come. The last entry of its environment stands for one of
+   * the same length that is not known either.
+   */
+  prepare(roomBytes: number, of: ForkTerms): PreparedShell {
+    const { number, pending } = this.#ask('prepare', [...termFields(of), String(roomBytes), ...environmentFields(of)])
+    return Object.assign(pending, {
+      run: (entry: string, command: string) => this.#send('run', number, [entry, command]),
+      drop: () => this.#send('drop', number, []),
     })
-    const ended = new Promise<ForkedEnd>((resolve) => {
-      pending.ended = resolve
-    })
-    if (this.#over) return { begun: Promise.resolve(0), ended: Promise.resolve({ exitCode: null, signal: 'SIGKILL', unstarted: '' }) }
-    this.#pending.set(number, pending as Pending)
-    const { stdoutPath, stderrPath = '', cwd, terms, env } = command
-    const fields = [
-      ...[
-        String(number),
-        stdoutPath,
-        stderrPath,
-        cwd,
-        shellPath(cwd),
-        (terms.joinFiles ?? []).join('\n'),
-        resourceLimitsText(terms),
-        command.command,
-      ],
-      ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
-    ]
-    const bytes = Buffer.from(`${fields.join('\0')}\0`)
-    this.#requests.cork()
-    this.#requests.write(`${bytes.length}\n`)
-    this.#requests.write(bytes)
-    this.#requests.uncork()
-    return { begun, ended }
+  }
+
+  /** Why no shells can be made ready in this slot. */
+  get unfit(): string | undefined {
+    return this.#unfit
   }
 
   /** Ends it and its commands. Resolves when it is gone. */
@@ -133,14 +148,32 @@ export class ForkServer {
     await this.over
   }
 
+  #ask(what: ForkServerRequest, fields: readonly string[]): { number: number; pending: Pending } {
+    const number = this.#next++
+    const pending = new Pending()
+    if (this.#over) lost(pending)
+    else {
+      this.#pending.set(number, pending)
+      this.#send(what, number, fields)
+    }
+    return { number, pending }
+  }
+
+  #send(what: ForkServerRequest, number: number, fields: readonly string[]): void {
+    const text = `${[what, number, ...fields].join('\0')}\0`
+    this.#requests.write(`${Buffer.byteLength(text)}\n${text}`)
+  }
+
   #read(chunk: string): void {
     const lines = (this.#unread + chunk).split('\n')
     this.#unread = lines.pop() as string
     for (const line of lines) {
       const [what, number, first, ...rest] = line.split(' ')
       const pending = this.#pending.get(Number(number))
-      if (!pending) continue
-      pending.begun(what === 'begun' ? Number(first) : 0)
+      if (what === 'unfit') this.#unfit = [first, ...rest].join(' ')
+      if (!pending || what === 'unfit') continue
+      if (what === 'begun') pending.pid = Number(first)
+      pending.begin()
       if (what !== 'ended') continue
       this.#pending.delete(Number(number))
       const status = Number(first)
@@ -148,13 +181,26 @@ export class ForkServer {
       const signal = signalNames.get(ending) ?? null
       // Real-time signals have no names; a shell would say this of one.
       const exitCode = ending === 0 ? status >> 8 : 128 + ending
-      pending.ended({ exitCode: signal === null ? exitCode : null, signal, unstarted: rest.join(' ') })
+      pending.end({ exitCode: signal === null ? exitCode : null, signal, unstarted: rest.join(' ') })
     }
   }
 }
 
+function lost(pending: Pending): void {
+  pending.begin()
+  pending.end({ exitCode: null, signal: 'SIGKILL', unstarted: '' })
+}
+
+function termFields({ stdoutPath, stderrPath = '', cwd, terms }: ForkTerms): string[] {
+  return [stdoutPath, stderrPath, cwd, shellPath(cwd), (terms.joinFiles ?? []).join('\n'), resourceLimitsText(terms)]
+}
+
+function environmentFields({ env }: ForkTerms): string[] {
+  return Object.entries(env).map(([name, value]) => `${name}=${value}`)
+}
+
 /** The path by its names, without `.`, `..` and needless slashes. Two at the start, and no more, are for a system to give a meaning (POSIX). */
-function shellPath(path: string): string {
+export function shellPath(path: string): string {
   const plain = normalize(path).replace(/(?<=.)\/$/, '')
   return /^\/\/(?!\/)/.test(path) ? `/${plain}` : plain
 }
