@@ -3,19 +3,16 @@ import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
 import { checkEnv } from '../wire/env.ts'
 import { type ExecutionEnd, type ExecutionRequest, executionEnd } from '../wire/execution.ts'
-import { FrameReader, frameType } from '../wire/frames.ts'
+import { FrameReader, type FrameType, frameType } from '../wire/frames.ts'
 import { executionId as executionIdSchema } from '../wire/lease.ts'
 import { paths } from '../wire/protocol.ts'
+import { Cancellation } from './cancellation.ts'
 import type { SandboxClient } from './sandbox-client.ts'
 
 /** How long a lost connection is tried to be taken up again: 0.1, 0.2, 0.4 … s apart, at most two. */
 const reconnectPatienceMs = 15_000
 const firstPauseMs = 100
 const longestPauseMs = 2_000
-/** How soon a cancel is sent again that came before its command, or was lost. */
-const cancelPauseMs = 20
-/** How long a cancel is sent again to a server that is not there. */
-const cancelPatienceMs = 2_000
 
 /** Where the output of an execution goes. A returned promise makes the stream, and in the end the command, wait for it. */
 export interface OutputSink {
@@ -51,53 +48,17 @@ export async function execute(client: SandboxClient, options: ExecuteOptions): P
   }
   if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'the command was cancelled before it was sent', { cause: signal.reason })
 
-  const over = new AbortController()
-  const failed = new AbortController()
-  const unreachable = new AbortController()
-  const attempt = new Attempt(client, leaseId, executionId, sink, unreachable.signal)
-  let cancelling: Promise<void> | undefined
-  const onAbort = (): void => {
-    cancelling = cancelFor(client, leaseId, executionId, over.signal, failed.signal).catch((error) => unreachable.abort(error))
-  }
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const cancellation = signal && new Cancellation(client, leaseId, executionId, signal)
   try {
-    return await attempt.follow(request)
+    return await new Attempt(client, leaseId, executionId, sink, cancellation?.unreachable).follow(request)
   } catch (error) {
-    failed.abort()
+    cancellation?.giveUp()
     if (!(error instanceof SinkFailure)) throw error
     // Who only looks on leaves the command to those who started it.
     if (request) await client.cancel(leaseId, executionId).catch(() => {})
     throw error.thrown
   } finally {
-    over.abort()
-    signal?.removeEventListener('abort', onAbort)
-    await cancelling
-  }
-}
-
-/**
- * Asks for the end of an execution until it is had, or over anyway: the first to ask may overtake the command itself, or be lost. `failed`
- * gives up asking.
- *
- * @throws {SlotpoolError} `SERVER_UNREACHABLE` when the server is not there to be asked.
- */
-async function cancelFor(
-  client: SandboxClient,
-  leaseId: string,
-  executionId: string,
-  over: AbortSignal,
-  failed: AbortSignal,
-): Promise<void> {
-  const giveUpAt = Date.now() + cancelPatienceMs
-  while (!over.aborted) {
-    try {
-      await client.cancel(leaseId, executionId, failed)
-      return
-    } catch (error) {
-      if (!(error instanceof SlotpoolError) || !['EXECUTION_NOT_FOUND', 'SERVER_UNREACHABLE'].includes(error.code)) return
-      if (error.code === 'SERVER_UNREACHABLE' && Date.now() >= giveUpAt) throw error
-    }
-    await delay(cancelPauseMs, undefined, { signal: over }).catch(() => {})
+    await cancellation?.end()
   }
 }
 
@@ -126,13 +87,13 @@ class Attempt {
   readonly #path: string
   readonly #sink: OutputSink
   /** Aborted when the command was to be cancelled and nobody is there to do it. */
-  readonly #unreachable: AbortSignal
+  readonly #unreachable: AbortSignal | undefined
   #stdoutBytes = 0
   #stderrBytes = 0
   /** When the connection under way was answered. */
   #answeredAtMs: number | undefined
 
-  constructor(client: SandboxClient, leaseId: string, executionId: string, sink: OutputSink, unreachable: AbortSignal) {
+  constructor(client: SandboxClient, leaseId: string, executionId: string, sink: OutputSink, unreachable: AbortSignal | undefined) {
     this.#client = client
     this.#leaseId = leaseId
     this.#executionId = executionId
@@ -145,7 +106,7 @@ class Attempt {
     try {
       return await this.#followOn(request)
     } catch (error) {
-      if (!this.#unreachable.aborted || error instanceof SinkFailure) throw error
+      if (!this.#unreachable?.aborted || error instanceof SinkFailure) throw error
       const { reason } = this.#unreachable
       throw unknownOutcome(`it was to be cancelled, but ${(reason as Error).message}`, reason)
     }
@@ -163,7 +124,7 @@ class Attempt {
     let giveUpAt = Date.now() + reconnectPatienceMs
     let pauseMs = firstPauseMs
     while (Date.now() < giveUpAt && !isClosed(lost)) {
-      await delay(pauseMs, undefined, { signal: this.#unreachable })
+      await delay(pauseMs, undefined, this.#unreachable && { signal: this.#unreachable })
       this.#answeredAtMs = undefined
       try {
         return await this.#read({ method: 'GET', path: `${this.#path}?stdout=${this.#stdoutBytes}&stderr=${this.#stderrBytes}` })
@@ -207,16 +168,14 @@ class Attempt {
 
   async #read(options: { method: 'GET' | 'POST'; path: string; json?: unknown }): Promise<ExecutionEnd> {
     const { connection } = this.#client
-    const response = await connection.send({ ...options, signal: this.#unreachable })
-    this.#answeredAtMs = Date.now()
     let end: ExecutionEnd | undefined
-    let waiting: Promise<unknown>[] = []
     let json: Buffer[] = []
-    const reader = new FrameReader((type, payload, last) => {
+    let waiting: Promise<unknown>[] = []
+    const frames = new FrameReader((type, payload, last) => {
       if (type === frameType.stdout || type === frameType.stderr) {
         if (type === frameType.stdout) this.#stdoutBytes += payload.length
         else this.#stderrBytes += payload.length
-        const handled = handedOn(() => (type === frameType.stdout ? this.#sink.onStdout(payload) : this.#sink.onStderr(payload)))
+        const handled = this.#handOn(type, payload)
         if (handled) waiting.push(handled)
         return
       }
@@ -229,13 +188,21 @@ class Attempt {
       else end = executionEnd.parse(value)
     })
     try {
-      for await (const chunk of response.body) {
-        reader.push(chunk as Buffer)
-        if (waiting.length === 0) continue
-        const all = waiting
-        waiting = []
-        await Promise.all(all)
-      }
+      await connection.read(
+        { ...options, signal: this.#unreachable },
+        {
+          onBegin: () => {
+            this.#answeredAtMs = Date.now()
+          },
+          onChunk: (chunk) => {
+            frames.push(chunk)
+            if (waiting.length === 0) return undefined
+            const all = Promise.all(waiting)
+            waiting = []
+            return all
+          },
+        },
+      )
     } catch (error) {
       if (error instanceof SinkFailure) throw error
       if (error instanceof RangeError) {
@@ -250,6 +217,22 @@ class Attempt {
     return end
   }
 
+  /** Hands output to the sink; what that throws, now or later, is thrown as a {@link SinkFailure}. */
+  #handOn(type: FrameType, payload: Buffer): Promise<unknown> | undefined {
+    try {
+      const returned = type === frameType.stdout ? this.#sink.onStdout(payload) : this.#sink.onStderr(payload)
+      if (!(returned instanceof Promise)) return undefined
+      const handled = returned.catch((error: unknown) => {
+        throw new SinkFailure(error)
+      })
+      // It is waited for soon; until then, and when something else fails first, its failure is nobody's yet.
+      handled.catch(() => {})
+      return handled
+    } catch (error) {
+      throw new SinkFailure(error)
+    }
+  }
+
   #skip(gap: { stream: 'stdout' | 'stderr'; bytes: number }): void {
     if (gap.stream === 'stdout') this.#stdoutBytes += gap.bytes
     else this.#stderrBytes += gap.bytes
@@ -259,22 +242,6 @@ class Attempt {
 
 function isLost(error: unknown): error is SlotpoolError {
   return error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE'
-}
-
-/** Runs a callback of the sink; what it throws, now or later, is thrown as a {@link SinkFailure}. */
-function handedOn(call: () => unknown): Promise<unknown> | undefined {
-  try {
-    const returned = call()
-    if (!(returned instanceof Promise)) return undefined
-    const handled = returned.catch((error: unknown) => {
-      throw new SinkFailure(error)
-    })
-    // It is waited for soon; until then, and when something else fails first, its failure is nobody's yet.
-    handled.catch(() => {})
-    return handled
-  } catch (error) {
-    throw new SinkFailure(error)
-  }
 }
 
 /** This end was closed, as happens when the container is known to be gone: there is no taking it up again. */

@@ -4,6 +4,7 @@ import { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { errorBody } from '../wire/error.ts'
 import { maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
+import { Answer, type AnswerSink } from './answer.ts'
 
 /** How long a connection may take to be made. Both ends are on one machine or in one network. */
 const connectTimeoutMs = 5_000
@@ -43,42 +44,35 @@ export class Connection {
    * @throws {SlotpoolError} the error the server answered with; `SERVER_UNREACHABLE` when there was no answer; `CANCELLED`.
    */
   async send(options: RequestOptions): Promise<Dispatcher.ResponseData> {
-    const { method, path, json, content, signal, headersTimeoutMs } = options
-    const headers: Record<string, string> = { ...this.#headers }
-    if (json !== undefined) headers['content-type'] = 'application/json'
-    if (content) {
-      headers['content-type'] = 'application/octet-stream'
-      if (content.bytes !== undefined) headers['content-length'] = String(content.bytes)
-    }
-    const text = json === undefined ? undefined : JSON.stringify(json)
-    // The server would close the connection on it, and its reason be lost on the way.
-    if (text !== undefined && Buffer.byteLength(text) > maxJsonBytes) {
-      throw new SlotpoolError('REQUEST_INVALID', `got a request of ${Buffer.byteLength(text)} bytes, expected at most ${maxJsonBytes}`)
-    }
-    const body = text ?? content?.body ?? null
-    let response: Dispatcher.ResponseData
+    const { signal } = options
     try {
-      response = await this.#pool.request({
-        method,
-        path,
-        headers,
-        body,
-        ...(signal ? { signal } : {}),
-        ...(headersTimeoutMs === undefined ? {} : { headersTimeout: headersTimeoutMs }),
-      })
+      const response = await this.#pool.request({ ...this.#dispatched(options), ...(signal ? { signal } : {}) })
+      if (isSuccess(response.statusCode)) return response
+      throw this.#refusal(response.statusCode, Buffer.from(await response.body.arrayBuffer()))
     } catch (error) {
       throw this.failure(error, signal)
     }
-    if (response.statusCode >= 200 && response.statusCode < 300) return response
-    throw await this.#refusal(response, signal)
+  }
+
+  /**
+   * Sends a request and hands the content of an answer of status 2xx to `sink` as it comes; resolves when it was whole.
+   *
+   * @throws {SlotpoolError} the error the server answered with. Whatever else went wrong, and what the sink throws, is thrown as it is.
+   */
+  async read(options: RequestOptions, sink: AnswerSink): Promise<void> {
+    const answer = new Answer(sink, options.signal)
+    this.#pool.dispatch(this.#dispatched(options), answer)
+    const { status, refusal } = await answer.over
+    if (!isSuccess(status)) throw this.#refusal(status, refusal)
   }
 
   /** Sends a request and checks its JSON answer against `schema`. */
   async json<T extends z.ZodType>(schema: T, options: RequestOptions): Promise<z.output<T>> {
-    const response = await this.send(options)
     let answer: unknown
     try {
-      answer = await response.body.json()
+      const chunks: Buffer[] = []
+      await this.read(options, { onChunk: (chunk) => void chunks.push(chunk) })
+      answer = JSON.parse(Buffer.concat(chunks).toString('utf8'))
     } catch (error) {
       throw this.failure(error, options.signal)
     }
@@ -95,8 +89,11 @@ export class Connection {
 
   /** Sends a request whose answer has no content. */
   async empty(options: RequestOptions): Promise<void> {
-    const response = await this.send(options)
-    await response.body.dump()
+    try {
+      await this.read(options, { onChunk: () => undefined })
+    } catch (error) {
+      throw this.failure(error, options.signal)
+    }
   }
 
   /** Where the server is, for people. */
@@ -121,19 +118,39 @@ export class Connection {
     await this.#pool.destroy()
   }
 
-  async #refusal(response: Dispatcher.ResponseData, signal: AbortSignal | undefined): Promise<SlotpoolError> {
-    let text: string
-    try {
-      text = await response.body.text()
-    } catch (error) {
-      return this.failure(error, signal)
+  /** @throws {SlotpoolError} `REQUEST_INVALID` for JSON that is too long. */
+  #dispatched({ method, path, json, content, headersTimeoutMs }: RequestOptions): Dispatcher.DispatchOptions {
+    const timeout = headersTimeoutMs === undefined ? {} : { headersTimeout: headersTimeoutMs }
+    if (json !== undefined) {
+      const body = Buffer.from(JSON.stringify(json))
+      // The server would close the connection on it, and its reason be lost on the way.
+      if (body.length > maxJsonBytes) {
+        throw new SlotpoolError('REQUEST_INVALID', `got a request of ${body.length} bytes, expected at most ${maxJsonBytes}`)
+      }
+      return { method, path, headers: { ...this.#headers, 'content-type': 'application/json' }, body, ...timeout }
     }
+    if (!content) return { method, path, headers: this.#headers, ...timeout }
+    const length = content.bytes === undefined ? {} : { 'content-length': String(content.bytes) }
+    return {
+      method,
+      path,
+      headers: { ...this.#headers, 'content-type': 'application/octet-stream', ...length },
+      body: content.body ?? null,
+      ...timeout,
+    }
+  }
+
+  #refusal(status: number, content: Buffer): SlotpoolError {
     try {
-      return SlotpoolError.fromBody(errorBody.parse(JSON.parse(text)).error)
+      return SlotpoolError.fromBody(errorBody.parse(JSON.parse(content.toString('utf8'))).error)
     } catch (cause) {
-      return new SlotpoolError('PROTOCOL_MISMATCH', `${this.where} answered with ${response.statusCode} and no error of a sandbox server`, {
+      return new SlotpoolError('PROTOCOL_MISMATCH', `${this.where} answered with ${status} and no error of a sandbox server`, {
         cause,
       })
     }
   }
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
 }

@@ -3,7 +3,8 @@
  * to stand at the end, and a line in the middle says how much is missing. Bytes are cut, never held beyond the bound.
  */
 export class OutputCollector {
-  readonly #maxBytes: number
+  readonly #maxHeadBytes: number
+  readonly #maxTailBytes: number
   #head: Buffer[] = []
   #headBytes = 0
   #tail: Buffer[] = []
@@ -11,7 +12,8 @@ export class OutputCollector {
   #omittedBytes = 0
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes
+    this.#maxHeadBytes = Math.ceil(maxBytes / 2)
+    this.#maxTailBytes = maxBytes - this.#maxHeadBytes
   }
 
   /** Whether something was left out. */
@@ -20,17 +22,17 @@ export class OutputCollector {
   }
 
   push(chunk: Buffer): void {
-    const halfBytes = Math.ceil(this.#maxBytes / 2)
-    const first = chunk.subarray(0, Math.max(0, halfBytes - this.#headBytes))
+    const room = this.#maxHeadBytes - this.#headBytes
+    const first = room >= chunk.length ? chunk : chunk.subarray(0, room)
     if (first.length > 0) {
       this.#head.push(first)
       this.#headBytes += first.length
     }
-    const rest = chunk.subarray(first.length)
-    if (rest.length === 0) return
+    if (first.length === chunk.length) return
+    const rest = room === 0 ? chunk : chunk.subarray(room)
     this.#tail.push(rest)
     this.#tailBytes += rest.length
-    this.#trim(this.#maxBytes - halfBytes)
+    if (this.#tailBytes > this.#maxTailBytes) this.#trim()
   }
 
   /** Notes output that never arrived. */
@@ -40,16 +42,21 @@ export class OutputCollector {
 
   /** What was kept. Cut in the middle of a character, that character is left out. */
   bytes(): Buffer {
-    const head = Buffer.concat(this.#head)
-    const tail = Buffer.concat(this.#tail)
-    if (!this.truncated) return Buffer.concat([head, tail])
-    return Buffer.concat([withoutCutEnd(head), Buffer.from(`\n[… ${this.#omittedBytes} bytes left out …]\n`), withoutCutStart(tail)])
+    if (!this.truncated) return Buffer.concat([...this.#head, ...this.#tail])
+    return Buffer.concat([
+      // No character has more bytes than there are in so many chunks.
+      ...this.#head.slice(0, -maxCharacterBytes),
+      withoutCutEnd(Buffer.concat(this.#head.slice(-maxCharacterBytes))),
+      Buffer.from(`\n[… ${this.#omittedBytes} bytes left out …]\n`),
+      withoutCutStart(Buffer.concat(this.#tail.slice(0, maxCharacterBytes))),
+      ...this.#tail.slice(maxCharacterBytes),
+    ])
   }
 
-  #trim(maxTailBytes: number): void {
-    while (this.#tailBytes > maxTailBytes) {
+  #trim(): void {
+    while (this.#tailBytes > this.#maxTailBytes) {
       const oldest = this.#tail[0] as Buffer
-      const excess = Math.min(oldest.length, this.#tailBytes - maxTailBytes)
+      const excess = Math.min(oldest.length, this.#tailBytes - this.#maxTailBytes)
       if (excess === oldest.length) this.#tail.shift()
       else this.#tail[0] = oldest.subarray(excess)
       this.#tailBytes -= excess
@@ -57,6 +64,8 @@ export class OutputCollector {
     }
   }
 }
+
+const maxCharacterBytes = 4
 
 const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80
 

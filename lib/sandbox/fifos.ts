@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { pipeReader } from './pipe-reader.ts'
 
 /** How many are made at a time: one `mkfifo` makes this many as fast as one. */
 const batchSize = 64
@@ -45,7 +46,7 @@ export class Fifos {
     const readFd = openForReading(path)
     try {
       const writeFd = openSync(path, constants.O_WRONLY)
-      return { reader: new Socket({ fd: readFd, readable: true, writable: false }), writeFd }
+      return { reader: pipeReader(readFd), writeFd }
     } catch (error) {
       closeSync(readFd)
       throw error
@@ -57,7 +58,7 @@ export class Fifos {
   /** Opens the one at `path`, by default a new one. */
   async openNamed(path?: string): Promise<NamedPipe> {
     path ??= await this.#next()
-    return { reader: new Socket({ fd: openForReading(path), readable: true, writable: false }), path }
+    return { reader: pipeReader(openForReading(path)), path }
   }
 
   async close(): Promise<void> {

@@ -31,8 +31,13 @@ export function frameHeader(type: FrameType, payloadBytes: number): Buffer {
 
 /** A whole frame with a JSON payload. */
 export function jsonFrame(type: FrameType, value: unknown): Buffer {
-  const payload = Buffer.from(JSON.stringify(value))
-  return Buffer.concat([frameHeader(type, payload.length), payload])
+  const text = JSON.stringify(value)
+  const bytes = Buffer.byteLength(text)
+  const frame = Buffer.allocUnsafe(headerBytes + bytes)
+  frame[0] = type
+  frame.writeUInt32BE(bytes, 1)
+  frame.write(text, headerBytes)
+  return frame
 }
 
 /** Cuts a stream of chunks into frames. Output is handed on chunk by chunk, so a large frame is never gathered in memory. */
