@@ -12,11 +12,26 @@ export interface ChosenLimits {
   reason: string | null
 }
 
-/** Finds out which limits can be seen to here, by trying, and sets those that nobody asked for by what the machine has. */
-export async function chooseLimits(options: { asked: SlotLimits; kind: JailKind; slotsFolder: string }): Promise<ChosenLimits> {
-  const { asked, kind, slotsFolder } = options
-  const [found, machine] = await Promise.all([ControlGroups.open(), readMachine(slotsFolder)])
+/**
+ * Finds out which limits can be seen to here, by trying, and sets those that nobody asked for by what the machine has. `kind` may still be
+ * on its way: most of it goes on beside.
+ *
+ * @throws what `kind` is rejected with. No control groups are left then.
+ */
+export async function chooseLimits(options: {
+  asked: SlotLimits
+  kind: JailKind | Promise<JailKind>
+  slotsFolder: string
+}): Promise<ChosenLimits> {
+  const { asked, slotsFolder } = options
+  const choosing = Promise.resolve(options.kind)
+  const settled = choosing.catch(() => {})
+  const [found, machine] = await Promise.all([ControlGroups.open({ alone: settled }), readMachine(slotsFolder)])
   const groups = 'groups' in found ? found.groups : null
+  const kind = await choosing.catch(async (error: unknown) => {
+    await groups?.close()
+    throw error
+  })
   const limits = decideLimits({
     asked,
     controllers: groups?.controllers ?? new Set(),

@@ -35,7 +35,7 @@ async function main(words: readonly string[]): Promise<void> {
   for (const folder of [slotsFolder, pipesFolder]) if (existsSync(folder)) await wipeSlotFolders(folder)
   // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
   await mkdir(slotsFolder, { recursive: true, mode: 0o711 })
-  const isolation = await chooseIsolation({
+  const isolating = chooseIsolation({
     isolation: args.isolation,
     network: args.network,
     networkAllow: args['network-allow'],
@@ -45,7 +45,9 @@ async function main(words: readonly string[]): Promise<void> {
     system: args.system,
     mounts: args.mounts,
   })
-  const { limits, groups, reason: groupsReason } = await chooseLimits({ asked: args.limits, kind: isolation.kind, slotsFolder })
+  const kind = isolating.then((chosen) => chosen.kind)
+  const { limits, groups, reason: groupsReason } = await chooseLimits({ asked: args.limits, kind, slotsFolder })
+  const isolation = await isolating
   const server = await SandboxServer.start({
     pool: args.pool,
     slots: args.slots,

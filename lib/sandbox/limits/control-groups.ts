@@ -27,12 +27,16 @@ export class ControlGroups {
    * Finds what this process may do with control groups, by trying. Groups that a killed server left are removed.
    *
    * @param options.root Where control groups are mounted; default `/sys/fs/cgroup`.
+   * @param options.alone When this process has no children that come and go. On version 2 it is waited for, since there they are moved.
+   *   Default: now.
    * @returns the groups, or why there are none. Never throws for what the machine lacks.
    */
-  static async open(options: { root?: string } = {}): Promise<{ groups: ControlGroups } | { reason: string }> {
+  static async open(options: { root?: string; alone?: Promise<unknown> } = {}): Promise<{ groups: ControlGroups } | { reason: string }> {
     const hierarchies = await findHierarchies(options.root)
     const name = await ownedName()
-    const attempts = [...useful(hierarchies)].map((hierarchy) => makeBaseGroup(hierarchy, name, Object.values(limiting)))
+    const tried = [...useful(hierarchies)]
+    if (tried.some(({ version }) => version === 2)) await options.alone
+    const attempts = tried.map((hierarchy) => makeBaseGroup(hierarchy, name, Object.values(limiting)))
     const made = await Promise.allSettled(attempts)
     const bases = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     const failures = made.flatMap((one) => (one.status === 'rejected' ? [(one.reason as Error).message.trim()] : []))

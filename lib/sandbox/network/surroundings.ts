@@ -1,7 +1,7 @@
 import { runTool } from '../run-tool.ts'
 import { formatIpv4, type Ipv4Range, parseIpv4Range } from './ipv4-range.ts'
 
-/** What the network namespace of the server has, IPv4 alone. */
+/** What the network namespace of the server has; addresses and routes of IPv4 alone. */
 export interface Surroundings {
   /** Every address of its interfaces. */
   addresses: Ipv4Range[]
@@ -9,6 +9,8 @@ export interface Surroundings {
   gateways: Ipv4Range[]
   /** Every destination that its routes name, the default left out. */
   routed: Ipv4Range[]
+  /** The names of its interfaces. */
+  interfaces: string[]
   /** The packet size of the interface that the default route leaves by, in bytes; undefined without one. */
   uplinkMtu?: number
 }
@@ -16,7 +18,7 @@ export interface Surroundings {
 interface Link {
   ifname: string
   mtu: number
-  addr_info: { local?: string }[]
+  addr_info: { family?: string; local?: string }[]
 }
 
 interface Route {
@@ -30,7 +32,7 @@ interface Route {
 /** Looks at interfaces and routes, those that `ignore` names left out. */
 export async function readSurroundings(ignore: (interfaceName: string) => boolean = () => false): Promise<Surroundings> {
   const [links, routes] = await Promise.all([
-    json<Link>(['ip', '-json', '-4', 'address', 'show']),
+    json<Link>(['ip', '-json', 'address', 'show']),
     json<Route>(['ip', '-json', '-4', 'route', 'show', 'table', 'all']),
   ])
   const known = links.filter((link) => !ignore(link.ifname))
@@ -40,7 +42,8 @@ export async function readSurroundings(ignore: (interfaceName: string) => boolea
   const uplinkName = uplink?.dev ?? uplink?.nexthops?.[0]?.dev
   const uplinkMtu = known.find((link) => link.ifname === uplinkName)?.mtu
   return {
-    addresses: ranges(known.flatMap((link) => link.addr_info.map(({ local }) => local))),
+    addresses: ranges(known.flatMap((link) => link.addr_info.map(({ family, local }) => (family === 'inet' ? local : undefined)))),
+    interfaces: known.map((link) => link.ifname),
     gateways: ranges(hops.map((hop) => hop.gateway)),
     routed: ranges(used.map((route) => route.dst)),
     ...(uplinkMtu === undefined ? {} : { uplinkMtu }),

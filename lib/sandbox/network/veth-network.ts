@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { SlotpoolError } from '../../errors.ts'
 import { runTool } from '../run-tool.ts'
@@ -77,7 +78,9 @@ export class VethNetwork implements SlotNetworkKind {
       const choices = [true, false].map((bounded) => firewallRules(block, reach, { relay: relayed, bounded }))
       const firewall = await Firewall.open(block, choices)
       try {
-        await runWithSwitches('if [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]; then echo 1 > /proc/sys/net/ipv4/ip_forward; fi')
+        if ((await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim() === '0') {
+          await runWithSwitches('echo 1 > /proc/sys/net/ipv4/ip_forward')
+        }
         const relay = relayed ? await startRelay(block, resolver.nameservers) : undefined
         const resolvConf = renderResolvConf(
           resolver,
@@ -168,9 +171,12 @@ async function claimBlock(): Promise<{ block: AddressBlock; claim: Server; surro
     const claim = await block.claim()
     if (claim === undefined) continue
     try {
-      await removeLinks(block)
-      await removeAddress(block)
-      const surroundings = await readSurroundings()
+      let surroundings = await readSurroundings()
+      if (hasOf(block, surroundings)) {
+        await removeLinks(block)
+        await removeAddress(block)
+        surroundings = await readSurroundings()
+      }
       const inUse = [...surroundings.addresses, ...surroundings.routed].some((range) => overlaps(range, block.range))
       if (!inUse) return { block, claim, surroundings }
     } catch (error) {
@@ -180,6 +186,12 @@ async function claimBlock(): Promise<{ block: AddressBlock; claim: Server; surro
     claim.close()
   }
   throw new Error('every range of addresses that slots could have is in use here')
+}
+
+/** Whether something of the block is there, which is what a server that was killed left. */
+function hasOf(block: AddressBlock, { interfaces, addresses }: Surroundings): boolean {
+  const resolver = ipv4Range(block.resolverAddress)
+  return interfaces.some((name) => name.startsWith(block.interfacePrefix)) || addresses.some((address) => overlaps(address, resolver))
 }
 
 /** The relay's address is nobody else's: slots reach nothing but the relay there, and it takes no port of an address that is in use. */
