@@ -75,7 +75,11 @@ export class DockerBackend implements Backend {
       list: () => listPoolContainers(engine, pool, signal),
       findHalfMade: (containers) => findHalfMade(engine, containers),
       describe: (one) => this.#describe(one, signal),
-      make: (index, either) => makeContainer(engine, this.#config, index, token, mounts, either),
+      make: async (index, either) => {
+        const id = await makeContainer(engine, this.#config, index, token, mounts, either)
+        if (id !== undefined) this.#answered.add(id)
+        return id
+      },
       remove: (id) => removeContainer(engine, id, signal),
       undo: (ids) => undoContainers(engine, pool, token, ids),
     }

@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
-import { Backoff, throwIfCancelled } from './backoff.ts'
+import { pauseBeforeNextLook } from '../look-pause.ts'
+import { throwIfCancelled } from './backoff.ts'
 
 /** A sandbox server that is up answers its health in a millisecond or two; a busy machine is given time. */
 const probeTimeoutMs = 2_000
@@ -29,6 +31,8 @@ export async function probe(endpoint: Endpoint, signal?: AbortSignal): Promise<{
 
 /** Resolves when the sandbox server answers. @throws {SlotpoolError} `CANCELLED` when `signal` aborts. */
 export async function waitUntilItAnswers(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
-  const backoff = new Backoff()
-  while (!(await probe(endpoint, signal)).answers) await backoff.pause(signal)
+  const beganAt = performance.now()
+  while (!(await probe(endpoint, signal)).answers) {
+    await delay(pauseBeforeNextLook(performance.now() - beganAt), undefined, { signal }).catch(() => throwIfCancelled(signal))
+  }
 }

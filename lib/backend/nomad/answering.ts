@@ -2,13 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
+import { pauseBeforeNextLook } from '../look-pause.ts'
 
 /** A sandbox server that is up answers its health in a millisecond or two; a busy node is given time. */
 const probeTimeoutMs = 2_000
-
-/** Between looks at a server that is starting: nothing tells when it listens, and it takes a fraction of a second. */
-const firstPauseMs = 20
-const longestPauseMs = 500
 
 /** A container that runs for so long without an answer is not starting: what runs in it is something else, or it cannot be reached. */
 const startWithinMs = 30_000
@@ -36,11 +33,12 @@ export async function silence(endpoint: Endpoint, signal?: AbortSignal): Promise
  * @throws {SlotpoolError} `SERVER_UNREACHABLE` when it did not for 30 s; `CANCELLED` when `signal` aborts.
  */
 export async function waitUntilItAnswers(name: string, endpoint: Endpoint, signal: AbortSignal): Promise<void> {
-  const giveUpAt = performance.now() + startWithinMs
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+  const beganAt = performance.now()
+  for (;;) {
     const reason = await silence(endpoint, signal)
     if (reason === undefined) return
-    if (performance.now() > giveUpAt) {
+    const elapsedMs = performance.now() - beganAt
+    if (elapsedMs > startWithinMs) {
       throw new SlotpoolError(
         'SERVER_UNREACHABLE',
         `the container ${name} runs for ${startWithinMs / 1000} s and its sandbox server is silent at ${endpoint.url}: ${reason}; ` +
@@ -48,6 +46,6 @@ export async function waitUntilItAnswers(name: string, endpoint: Endpoint, signa
         { details: { container: name, url: endpoint.url } },
       )
     }
-    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+    await delay(pauseBeforeNextLook(elapsedMs), undefined, { signal }).catch(() => undefined)
   }
 }

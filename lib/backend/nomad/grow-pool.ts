@@ -62,7 +62,7 @@ async function grow(pool: NomadPool, count: number, before: readonly AllocationS
     const live = watch.allocations.filter(isLive)
     const running = live.filter((one) => one.ClientStatus === 'running')
     if (readiness.answering(running) >= count) return
-    await readiness.follow(running, signal)
+    await readiness.follow(live, signal)
     // Only what this growth needs is its failure: others may be growing the pool further.
     if (live.length >= count) continue
     const failed = watch.allocations.find((one) => isDead(one) && !dead.has(one.ID))

@@ -54,11 +54,8 @@ export class NomadBackend implements Backend {
 
   async list(signal?: AbortSignal): Promise<Container[]> {
     const { client, jobId } = this.#pool
-    const { value } = await listJobAllocations(client, jobId, {}, {}, signal)
-    const allocations = poolAllocations(value)
-    if (allocations.length === 0) return []
-    const ports = await listJobPorts(client, jobId, signal)
-    return Promise.all(allocations.map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
+    const [{ value }, ports] = await Promise.all([listJobAllocations(client, jobId, {}, {}, signal), listJobPorts(client, jobId, signal)])
+    return Promise.all(poolAllocations(value).map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
   }
 
   /** What a node has at those paths shows when a task starts there: this machine need not be one. */

@@ -1,4 +1,4 @@
-import { type AllocationStub, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocatedPort, type AllocationStub, listJobPorts } from '../../nomad/allocations.ts'
 import { waitUntilItAnswers } from './answering.ts'
 import { allocationEndpoint } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -10,20 +10,24 @@ export class Readiness implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #waits = new Map<string, Promise<void>>()
   readonly #failures = new Map<string, unknown>()
+  #ports: Map<string, AllocatedPort[]> = new Map()
 
   constructor(pool: NomadPool, onChange: () => void) {
     this.#pool = pool
     this.#onChange = onChange
   }
 
-  /** Begins to wait for those of `running` that it does not wait for yet. @throws why one that still runs will not answer. */
-  async follow(running: readonly AllocationStub[], signal: AbortSignal): Promise<void> {
+  /** Begins to wait for those of `live` that run and that it does not wait for yet. @throws why one that still runs will not answer. */
+  async follow(live: readonly AllocationStub[], signal: AbortSignal): Promise<void> {
+    const running = live.filter((one) => one.ClientStatus === 'running')
     for (const one of running) if (this.#failures.has(one.ID)) throw this.#failures.get(one.ID)
-    const fresh = running.filter((one) => !this.#waits.has(one.ID) && !this.#pool.answered.has(one.ID))
-    if (fresh.length === 0) return
-    const ports = await listJobPorts(this.#pool.client, this.#pool.jobId, signal)
-    for (const one of fresh) {
-      const endpoint = allocationEndpoint(ports.get(one.ID))
+    const fresh = (one: AllocationStub): boolean => !this.#waits.has(one.ID) && !this.#pool.answered.has(one.ID)
+    // Nomad gives an allocation its port before it tells the node to start it: asked for then, it is known when the server is up.
+    if (live.some((one) => fresh(one) && !this.#ports.has(one.ID))) {
+      this.#ports = await listJobPorts(this.#pool.client, this.#pool.jobId, signal)
+    }
+    for (const one of running.filter(fresh)) {
+      const endpoint = allocationEndpoint(this.#ports.get(one.ID))
       if (endpoint === undefined) continue
       const wait = waitUntilItAnswers(one.Name, endpoint, this.#stop.signal).then(
         () => this.#pool.answered.add(one.ID),

@@ -33,6 +33,8 @@ export class VariableToken implements PoolToken {
         // Not given up half-way: what was made must be known, or nobody could take it back.
         const made = await createVariable(this.#client, this.#path, { [tokenItem]: token })
         this.#made = made.ModifyIndex
+        this.#last = token
+        return token
       } catch (error) {
         // Another process made it between the two requests; the next round reads its token.
         if (!(error instanceof SlotpoolError && error.code === 'NOMAD_CONFLICT')) throw error
