@@ -96,7 +96,7 @@ export class JailExecution extends Execution {
     const reached = await this.#bounds.watch(() => this.#endFor('disk'))
     const launched = await this.#launch().catch(async (error) => {
       reached()
-      await this.#group?.leave()
+      this.#group?.leave()
       throw (error as NodeJS.ErrnoException).code === 'E2BIG' ? tooLongForKernel(error) : error
     })
     const startedAt = performance.now()
@@ -134,7 +134,7 @@ export class JailExecution extends Execution {
       clearTimeout(timer)
       clearTimeout(this.#silence)
       // Behind the answer; the slot's end takes what is left.
-      this.#group?.leave().catch(() => {})
+      this.#group?.leave()
       this.#discardTheRest()
     }
   }

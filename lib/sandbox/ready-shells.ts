@@ -98,7 +98,7 @@ export class ReadyShells {
       if (!mergeStderr) pipes.push(await this.#pipes.take())
     } catch (error) {
       for (const { reader } of pipes) reader.destroy()
-      await group.leave()
+      group.leave()
       throw error
     }
     const [out, err] = pipes as [NamedPipe, NamedPipe?]
@@ -112,7 +112,7 @@ export class ReadyShells {
     const drop = (): void => {
       shell.drop()
       for (const { reader } of pipes) reader.resume()
-      void shell.ended.then(() => group.leave()).catch(() => {})
+      void shell.ended.then(() => group.leave())
     }
     return { shell, pipes, group, drop }
   }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../../errors.ts'
+import { drained } from '../../wire/drained.ts'
 import type { LimitName } from '../../wire/limits.ts'
 import { drainPipe } from '../drain.ts'
 import type { ExecutionGroup } from '../limits/execution-group.ts'
@@ -81,7 +82,7 @@ export class SlotProgram {
       return program
     } catch (error) {
       reached?.()
-      await group?.leave()
+      group?.leave()
       throw error
     }
   }
@@ -194,7 +195,7 @@ export class SlotProgram {
       if (!this.#over && !(await this.#endsWithin(this.#graceMs / 2))) await this.#terminate()
     } finally {
       this.#reached?.()
-      await this.#group?.leave()
+      this.#group?.leave()
     }
   }
 
@@ -243,17 +244,6 @@ export class SlotProgram {
   #release(): void {
     for (const pipe of [this.stdin, this.control, this.stdout, this.#child.stderr]) pipe?.destroy()
   }
-}
-
-function drained(stream: Writable): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stream.off('drain', done).off('close', done)
-      resolve()
-    }
-    stream.once('drain', done).once('close', done)
-    if (stream.destroyed || !stream.writableNeedDrain) done()
-  })
 }
 
 function givenUp(path: string): SlotpoolError {

@@ -1,5 +1,5 @@
 import { endGroup } from './end-group.ts'
-import { groupMembers, tryRemove } from './group-folder.ts'
+import { groupMembers, isEmptyNow } from './group-folder.ts'
 import type { Hierarchy } from './hierarchies.ts'
 
 /** The control group of one execution: whatever it starts is in it, and can leave it by no means of its own. */
@@ -11,10 +11,11 @@ export class ExecutionGroup {
   readonly joinFiles: readonly string[]
   readonly #hierarchy: Hierarchy
   readonly #folder: string
-  readonly #onLeft: () => void
+  readonly #onLeft: (isEmpty: boolean) => void
+  #left = false
   #ending: Promise<void> | undefined
 
-  constructor(parts: { hierarchy: Hierarchy; folder: string; joinFiles: readonly string[]; onLeft: () => void }) {
+  constructor(parts: { hierarchy: Hierarchy; folder: string; joinFiles: readonly string[]; onLeft: (isEmpty: boolean) => void }) {
     this.joinFiles = parts.joinFiles
     this.#hierarchy = parts.hierarchy
     this.#folder = parts.folder
@@ -27,11 +28,12 @@ export class ExecutionGroup {
   }
 
   /**
-   * Ends every process of the execution at once, and keeps out what has yet to join. Resolves when none is left.
+   * Ends every process of the execution at once, and keeps out what has yet to join. Resolves when none is left. Does nothing once it was left.
    *
    * @throws {SlotpoolError} `JAIL_FAILED` when some are still there after ten seconds; it may be called again then.
    */
   end(): Promise<void> {
+    if (this.#left && !this.#ending) return Promise.resolve()
     this.#ending ??= endGroup(this.#hierarchy, this.#folder).catch((error) => {
       this.#ending = undefined
       throw error
@@ -39,8 +41,10 @@ export class ExecutionGroup {
     return this.#ending
   }
 
-  /** For a command that has ended by itself: what it left in the background lives on, until its slot ends. */
-  async leave(): Promise<void> {
-    if (!this.#ending && !(await tryRemove(this.#folder).catch(() => false))) this.#onLeft()
+  /** For a command that has ended by itself: what it left in the background lives on, until its slot ends. Where nothing is left, the group serves again. */
+  leave(): void {
+    if (this.#left || this.#ending) return
+    this.#left = true
+    this.#onLeft(isEmptyNow(this.#folder))
   }
 }

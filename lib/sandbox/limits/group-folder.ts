@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -30,16 +30,8 @@ export async function readCount(file: string, name: string): Promise<number> {
   return countIn(await readGroupFile(file), name)
 }
 
-/** The same without waiting: the kernel makes up such a file in less time than it takes to ask for it and be told later. */
-export function readCountNow(file: string, name: string): number {
-  try {
-    return countIn(readFileSync(file, 'latin1'), name)
-  } catch {
-    return 0
-  }
-}
-
-function countIn(text: string, name: string): number {
+/** A number from lines `name number`; 0 when none has the name. */
+export function countIn(text: string, name: string): number {
   const line = text.split('\n').find((one) => one.startsWith(`${name} `))
   return line === undefined ? 0 : Number(line.slice(name.length + 1))
 }
@@ -66,6 +58,16 @@ export async function groupMembers(folder: string): Promise<number[]> {
   const below = await Promise.all((await groupsBelow(folder)).map(groupMembers))
   const own = text.split('\n').filter((line) => line !== '')
   return [...new Set([...own.map(Number), ...below.flat()])]
+}
+
+/** Whether no process is in a group, and no other group below it; false when it is gone. */
+export function isEmptyNow(folder: string): boolean {
+  try {
+    // A folder has one link for each below it, besides its own two.
+    return statSync(folder).nlink === 2 && readFileSync(join(folder, 'cgroup.procs'), 'latin1') === ''
+  } catch {
+    return false
+  }
 }
 
 /** Removes a group and those below it. @returns false while a process is in one of them. */

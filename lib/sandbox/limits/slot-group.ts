@@ -5,8 +5,9 @@ import type { BaseGroup } from './base-group.ts'
 import { cpuSetting } from './cpu-weight.ts'
 import { endGroup } from './end-group.ts'
 import { ExecutionGroup } from './execution-group.ts'
-import { groupMembers, joinFile, readCountNow, tryRemove, trySet } from './group-folder.ts'
+import { groupMembers, joinFile, tryRemove, trySet } from './group-folder.ts'
 import type { Hierarchy } from './hierarchies.ts'
+import { KeptCount } from './kept-count.ts'
 
 /** What the groups of a slot limit; null or left out: no limit. See `lib/wire/limits.ts`. */
 export interface GroupLimits {
@@ -30,8 +31,11 @@ export class SlotGroup {
   readonly #places: readonly Place[]
   /** Where its executions have groups of their own. */
   readonly #killable: Place | undefined
+  readonly #kills: KeptCount | undefined
+  readonly #refusals: KeptCount | undefined
   #executions = 0
-  #spare: Promise<ExecutionGroup> | undefined
+  /** Groups of executions that ended and left nothing: each serves again, since making and removing one takes longer than a short command. */
+  readonly #free: string[] = []
   readonly #left: string[] = []
   #hits = { memory: 0, processes: 0 }
   #ending: Promise<void> | undefined
@@ -39,6 +43,11 @@ export class SlotGroup {
   private constructor(places: readonly Place[], killable: Place | undefined) {
     this.#places = places
     this.#killable = killable
+    const memory = this.#with('memory')
+    const processes = this.#with('pids')
+    this.#kills =
+      memory && new KeptCount(join(memory.folder, memory.hierarchy.version === 1 ? 'memory.oom_control' : 'memory.events'), 'oom_kill')
+    this.#refusals = processes && new KeptCount(join(processes.folder, 'pids.events'), 'max')
   }
 
   /**
@@ -87,46 +96,36 @@ export class SlotGroup {
    */
   async execution(): Promise<ExecutionGroup> {
     if (this.#ending) throw new SlotpoolError('JAIL_FAILED', 'the slot has ended')
-    const group = this.#spare ?? this.#makeExecution()
-    // The next one is made behind this one's back.
-    this.#spare = this.#makeExecution()
-    this.#spare.catch(() => {
-      this.#spare = undefined
-    })
-    return group
-  }
-
-  async #makeExecution(): Promise<ExecutionGroup> {
     if (!this.#killable)
       throw new SlotpoolError('INTERNAL', 'got an execution to group, expected control groups that can end their processes')
     const { hierarchy, folder: slot } = this.#killable
-    const folder = join(slot, `run-${this.#executions++}`)
     void this.#sweep()
-    try {
-      await mkdir(folder)
-    } catch (cause) {
-      throw new SlotpoolError('JAIL_FAILED', `could not make a control group of an execution: ${(cause as Error).message}`, { cause })
-    }
+    const folder = this.#free.pop() ?? (await this.#makeExecution(slot))
     // The execution's group comes first: what is in it is ended with it, however far it got with the others.
     const others = this.#joinOrder().slice(1)
     return new ExecutionGroup({
       hierarchy,
       folder,
       joinFiles: [{ hierarchy, folder }, ...others].map((one) => joinFile(one.hierarchy.version, one.folder)),
-      onLeft: () => this.#left.push(folder),
+      onLeft: (isEmpty) => (isEmpty ? this.#free : this.#left).push(folder),
     })
+  }
+
+  async #makeExecution(slot: string): Promise<string> {
+    const folder = join(slot, `run-${this.#executions++}`)
+    try {
+      await mkdir(folder)
+      return folder
+    } catch (cause) {
+      throw new SlotpoolError('JAIL_FAILED', `could not make a control group of an execution: ${(cause as Error).message}`, { cause })
+    }
   }
 
   /** How often the kernel ended a process of the slot for want of memory, and refused it one more process, since the slot was made. */
   hits(): { memory: number; processes: number } {
-    const memory = this.#with('memory')
-    const processes = this.#with('pids')
-    const kills = memory
-      ? readCountNow(join(memory.folder, memory.hierarchy.version === 1 ? 'memory.oom_control' : 'memory.events'), 'oom_kill')
-      : 0
-    const refusals = processes ? readCountNow(join(processes.folder, 'pids.events'), 'max') : 0
     // They only grow; once the groups are removed, the last known ones stay.
-    this.#hits = { memory: Math.max(this.#hits.memory, kills), processes: Math.max(this.#hits.processes, refusals) }
+    const { memory, processes } = this.#hits
+    this.#hits = { memory: Math.max(memory, this.#kills?.now() ?? 0), processes: Math.max(processes, this.#refusals?.now() ?? 0) }
     return this.#hits
   }
 
@@ -150,7 +149,8 @@ export class SlotGroup {
 
   async #end(): Promise<void> {
     this.hits()
-    await this.#spare?.catch(() => {})
+    this.#kills?.close()
+    this.#refusals?.close()
     // Where they can be ended at once comes first; in the other hierarchies nothing should be left then.
     for (const { hierarchy, folder } of this.#joinOrder()) await endGroup(hierarchy, folder)
   }
