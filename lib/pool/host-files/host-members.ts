@@ -49,16 +49,26 @@ export async function openHostFile(path: string, options: { followLink: boolean 
  */
 export async function* hostMembers(root: string, below = ''): AsyncGenerator<TarMember> {
   const folder = join(root, below)
-  const names = await readdir(folder).catch((error) => {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
     throw hostFailure(error, folder)
   })
-  for (const name of names.sort()) {
-    const path = below === '' ? name : `${below}/${name}`
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = below === '' ? entry.name : `${below}/${entry.name}`
     const at = join(root, path)
+    const base = { path, bytes: 0, target: '', content: nothing() }
+    if (entry.isFile()) {
+      const { close, ...file } = await openHostFile(at, { followLink: false })
+      try {
+        yield { ...base, ...file, type: 'file' }
+      } finally {
+        await close()
+      }
+      continue
+    }
     const facts = await lstat(at).catch((error) => {
       throw hostFailure(error, at)
     })
-    const member = { path, bytes: 0, mode: facts.mode & 0o777, modified: facts.mtime, target: '', content: nothing() }
+    const member = { ...base, mode: facts.mode & 0o777, modified: facts.mtime }
     if (facts.isDirectory()) {
       yield { ...member, type: 'folder' }
       yield* hostMembers(root, path)
@@ -67,13 +77,6 @@ export async function* hostMembers(root: string, below = ''): AsyncGenerator<Tar
         throw hostFailure(error, at)
       })
       yield { ...member, type: 'link', target }
-    } else if (facts.isFile()) {
-      const { close, ...file } = await openHostFile(at, { followLink: false })
-      try {
-        yield { ...member, ...file, type: 'file' }
-      } finally {
-        await close()
-      }
     } else throw unfit(at)
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Stats } from 'node:fs'
 import { chmod, link, lstat, mkdir, open, readdir, rename, rm, rmdir, symlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { SlotpoolError } from '../../errors.ts'
@@ -6,6 +7,10 @@ import type { TarBounds } from '../../wire/files.ts'
 import { type TarEntry, tarEntries } from '../../wire/tar/tar-entries.ts'
 import { hostFailure } from './host-failure.ts'
 import { leadsOutside } from './link-target.ts'
+import { SideBySide } from './side-by-side.ts'
+
+/** Files up to this length are written side by side, while the next ones are read. */
+const smallBytes = 64 * 1024
 
 /** What a download brought. */
 export interface Downloaded {
@@ -51,6 +56,21 @@ export async function unpack(source: AsyncIterable<Uint8Array>, folder: string, 
 }
 
 async function stage(source: AsyncIterable<Uint8Array>, staging: Buffer, options: UnpackOptions): Promise<Downloaded> {
+  const writing = new SideBySide()
+  try {
+    return await stageAll(source, new StagingFolder(staging), writing, options)
+  } finally {
+    // Whoever removes the staging folder must be the last there.
+    await writing.end()
+  }
+}
+
+async function stageAll(
+  source: AsyncIterable<Uint8Array>,
+  staging: StagingFolder,
+  writing: SideBySide,
+  options: UnpackOptions,
+): Promise<Downloaded> {
   const result: Downloaded = { entries: 0, bytes: 0, skipped: [] }
   const links: { at: Buffer; target: Buffer }[] = []
   for await (const entry of tarEntries(source, options, 'latin1')) {
@@ -62,21 +82,50 @@ async function stage(source: AsyncIterable<Uint8Array>, staging: Buffer, options
       result.skipped.push(name.toString('utf8'))
       continue
     }
-    const at = below(staging, name)
     result.entries++
     result.bytes += entry.bytes
+    const at = staging.path(name)
     if (entry.type === 'folder') {
       await mkdir(at, { recursive: true })
       await chmod(at, entry.mode | 0o700)
       continue
     }
-    await makeParent(at)
-    if (entry.type === 'file') await writeNew(at, entry)
-    else if (entry.type === 'hardlink') await link(below(staging, Buffer.from(entry.target, 'latin1')), at)
-    else links.push({ at, target: Buffer.from(entry.target, 'latin1') })
+    await staging.makeParent(at)
+    if (entry.type === 'file' && entry.bytes <= smallBytes) {
+      const content: Buffer[] = []
+      for await (const chunk of entry.content) content.push(chunk)
+      await writing.start(() => writeNew(at, { ...entry, content }))
+    } else if (entry.type === 'file') await writeNew(at, entry)
+    else if (entry.type === 'hardlink') {
+      // It may be one of those that are being written.
+      await writing.end()
+      await link(staging.path(Buffer.from(entry.target, 'latin1')), at)
+    } else links.push({ at, target: Buffer.from(entry.target, 'latin1') })
   }
+  await writing.end()
   for (const { at, target } of links) await symlink(target, at)
   return result
+}
+
+/** Where all is put before it is moved. */
+class StagingFolder {
+  readonly #root: Buffer
+  #lastParent: Buffer | undefined
+
+  constructor(root: Buffer) {
+    this.#root = root
+  }
+
+  path(name: Buffer): Buffer {
+    return below(this.#root, name)
+  }
+
+  async makeParent(at: Buffer): Promise<void> {
+    const parent = at.subarray(0, at.lastIndexOf('/'))
+    if (this.#lastParent?.equals(parent)) return
+    await mkdir(parent, { recursive: true })
+    this.#lastParent = parent
+  }
 }
 
 function unsafeReason({ type, path, target }: TarEntry): string | undefined {
@@ -85,12 +134,11 @@ function unsafeReason({ type, path, target }: TarEntry): string | undefined {
   return `it is a link that may lead out of the folder, to ${JSON.stringify(Buffer.from(target, 'latin1').toString('utf8').slice(0, 200))}`
 }
 
-async function makeParent(at: Buffer): Promise<void> {
-  await mkdir(at.subarray(0, at.lastIndexOf('/')), { recursive: true })
-}
-
 /** `wx`: never an existing file, and never through a link. */
-async function writeNew(at: Buffer, { content, mode, modified }: TarEntry): Promise<void> {
+async function writeNew(
+  at: Buffer,
+  { content, mode, modified }: Pick<TarEntry, 'mode' | 'modified'> & { content: AsyncIterable<Buffer> | Buffer[] },
+): Promise<void> {
   const file = await open(at, 'wx', mode | 0o600)
   try {
     for await (const chunk of content) {
@@ -104,21 +152,37 @@ async function writeNew(at: Buffer, { content, mode, modified }: TarEntry): Prom
 
 /** Looks whether all of a staged folder fits into `to`, or moves it there. A folder that is there stays and gets what is new in it. */
 async function move(from: Buffer, to: Buffer, now: boolean): Promise<void> {
-  for (const one of await readdir(from, { withFileTypes: true, encoding: 'buffer' })) {
-    const name = one.name as unknown as Buffer
-    const source = below(from, name)
-    const target = below(to, name)
-    const there = await lstat(target).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
-    // A link to a folder is none here: an earlier download may have brought it.
-    if (there && one.isDirectory() !== there.isDirectory()) {
-      throw refused(target, one.isDirectory() ? 'there is something else than a folder' : 'there is a folder')
+  const all = await readdir(from, { withFileTypes: true, encoding: 'buffer' })
+  const moving = new SideBySide()
+  try {
+    for (const one of all) {
+      const [source, target] = [from, to].map((folder) => below(folder, one.name as unknown as Buffer)) as [Buffer, Buffer]
+      if (one.isDirectory()) continue
+      await moving.start(async () => {
+        // What is there by now is no folder, or this fails.
+        if (now) await rename(source, target)
+        else if ((await lstatOf(target))?.isDirectory()) throw refused(target, 'there is a folder')
+      })
     }
-    if (there && one.isDirectory()) await move(source, target, now)
+  } finally {
+    await moving.end()
+  }
+  for (const one of all) {
+    const [source, target] = [from, to].map((folder) => below(folder, one.name as unknown as Buffer)) as [Buffer, Buffer]
+    if (!one.isDirectory()) continue
+    const there = await lstatOf(target)
+    // A link to a folder is none here: an earlier download may have brought it.
+    if (there && !there.isDirectory()) throw refused(target, 'there is something else than a folder')
+    if (there) await move(source, target, now)
     else if (now) await rename(source, target)
   }
+}
+
+async function lstatOf(path: Buffer): Promise<Stats | undefined> {
+  return lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
 }
 
 function below(folder: Buffer, name: Buffer): Buffer {

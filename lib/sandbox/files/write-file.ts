@@ -10,26 +10,30 @@ import { withProgram } from './slot-program.ts'
 
 /**
  * Written beside its target and moved over it, so that nobody meets half a file; an existing file keeps its mode unless another is given.
- * That the content was whole is said on a pipe of its own: the end of stdin alone could be a cut.
+ * That the content was whole is said on a pipe of its own: the end of stdin alone could be a cut. Each program that bash does not have in
+ * itself takes a slot a millisecond or two to start, so there is none without need.
  */
 const script = `
 umask 022
 if [ -d "$1" ]; then echo "it is a folder" >&2; exit 45; fi
 if [ -e "$1" ] && [ ! -f "$1" ]; then echo "not a regular file" >&2; exit 45; fi
 folder=\${1%/*}/
-mkdir -p -- "$folder" || exit 45
+[ -d "$folder" ] || mkdir -p -- "$folder" || exit 45
 new=$folder.slotpool-$2
 trap 'rm -f -- "$new"' EXIT
 set -C
 : > "$new" || exit 45
 set +C
-mode=$3
-if [ -z "$mode" ] && [ -f "$1" ]; then mode=$(stat -L -c %a -- "$1") || exit 45; fi
-if [ -n "$mode" ]; then chmod "$mode" -- "$new" || exit 45; fi
+if [ -n "$3" ]; then chmod "$3" -- "$new" || exit 45
+elif [ -f "$1" ]; then
+  # The first of them is GNU's.
+  chmod --reference="$1" -- "$new" 2> /dev/null || chmod "$(stat -L -c %a -- "$1")" -- "$new" || exit 45
+fi
 cat 3<&- > "$new" || exit 45
 read -r -u 3 bytes || { echo "the content was cut short" >&2; exit 46; }
 if [ "$(stat -c %s -- "$new")" != "$bytes" ]; then echo "the content was cut short" >&2; exit 46; fi
-mv -fT -- "$new" "$1" || exit 45`
+mv -fT -- "$new" "$1" || exit 45
+trap - EXIT`
 
 /** How a file is written. */
 export interface WriteOptions {

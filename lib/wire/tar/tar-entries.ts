@@ -1,6 +1,6 @@
-import { once } from 'node:events'
 import { extract, type Header } from 'tar-stream'
 import { SlotpoolError } from '../../errors.ts'
+import { drained } from '../drained.ts'
 import { maxNameBytes, type TarBounds } from '../files.ts'
 
 const blockBytes = 512
@@ -86,7 +86,7 @@ async function feed(source: AsyncIterable<Uint8Array>, parser: ReturnType<typeof
   for await (const chunk of source) {
     measure.add(chunk)
     if (parser.destroyed) return
-    if (!parser.write(chunk)) await Promise.race([once(parser, 'drain'), once(parser, 'close')])
+    if (!parser.write(chunk)) await drained(parser)
   }
   parser.end(null)
 }

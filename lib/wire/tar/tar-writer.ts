@@ -1,10 +1,11 @@
-import { once } from 'node:events'
 import { type Pack, pack } from 'tar-stream'
+import { drained } from '../drained.ts'
 import type { TarEntry } from './tar-entries.ts'
 
 /** What becomes an entry of a tar: paths are relative, and folders stand before what is in them. */
 export type TarMember = Omit<TarEntry, 'type'> & { type: 'file' | 'folder' | 'link' | 'hardlink' }
 
+const blockBytes = 64 * 1024
 const types = { file: 'file', folder: 'directory', link: 'symlink', hardlink: 'link' } as const
 
 /** A tar of these members, made no faster than it is read and never held as a whole. What `members` throws, breaks it off. */
@@ -16,13 +17,28 @@ export async function* writeTar(members: AsyncIterable<TarMember>): AsyncGenerat
     packing.destroy(error as Error)
   })
   try {
-    for await (const chunk of packing) yield chunk as Buffer
+    yield* inBlocks(packing as AsyncIterable<Buffer>)
     await work
   } catch (error) {
     throw failure ?? error
   } finally {
     packing.destroy(null)
   }
+}
+
+/** Gathers small pieces: of a tree of small files each would be a write of its own, and wake whoever reads it. */
+async function* inBlocks(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let block: Buffer[] = []
+  let bytes = 0
+  for await (const piece of pieces) {
+    block.push(piece)
+    bytes += piece.length
+    if (bytes < blockBytes) continue
+    yield Buffer.concat(block)
+    block = []
+    bytes = 0
+  }
+  if (bytes > 0) yield Buffer.concat(block)
 }
 
 async function addAll(packing: Pack, members: AsyncIterable<TarMember>): Promise<void> {
@@ -49,7 +65,7 @@ async function addAll(packing: Pack, members: AsyncIterable<TarMember>): Promise
 async function pour(content: AsyncIterable<Buffer>, sink: ReturnType<Pack['entry']>, packing: Pack): Promise<void> {
   for await (const chunk of content) {
     if (packing.destroyed) return
-    if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close'), once(packing, 'close')])
+    if (!sink.write(chunk)) await drained(sink)
   }
   sink.end(null)
 }
