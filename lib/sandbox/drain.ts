@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 
 /** The most that a pipe can hold when its writer ends (fs.pipe-max-size, pipe(7)). What is read beyond it was written afterwards. */
-const maxPipeBytes = 1024 * 1024
+export const maxPipeBytes = 1024 * 1024
 
 /**
  * Resolves when all that was in a pipe at this moment has been read. A command has ended, but its output may still lie in the kernel; and

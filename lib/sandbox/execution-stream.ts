@@ -45,11 +45,12 @@ class ExecutionStream {
     const pieces: Buffer[] = []
     addFrames(pieces, frameType.stdout, this.#stdout)
     addFrames(pieces, frameType.stderr, this.#stderr)
-    if (pieces.length > 0) this.#write(pieces)
-    else if (outcome) {
-      this.#response.end('end' in outcome ? jsonFrame(frameType.end, outcome.end) : jsonFrame(frameType.error, outcome.error))
+    if (outcome && this.#stdout.atEnd && this.#stderr.atEnd) {
+      pieces.push('end' in outcome ? jsonFrame(frameType.end, outcome.end) : jsonFrame(frameType.error, outcome.error))
+      // A short command's whole answer is one write, and wakes its reader once.
+      this.#response.end(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces))
       this.#leave()
-    }
+    } else if (pieces.length > 0) this.#write(pieces)
   }
 
   /** Writes all of these at once, as one chunk of the answer. */

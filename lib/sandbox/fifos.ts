@@ -1,25 +1,17 @@
 import { execFile } from 'node:child_process'
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
-import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { pipeReader } from './pipe-reader.ts'
 
 /** How many are made at a time: one `mkfifo` makes this many as fast as one. */
 const batchSize = 64
 
-/** A pipe for the output of a command. */
-export interface OutputPipe {
-  reader: Socket
+/** Both ends of a pipe for the output of a command. */
+export interface PipeEnds {
+  readFd: number
   /** The descriptor that the command gets; close it once the command has it. */
   writeFd: number
-}
-
-/** A pipe that is opened for writing by who is told its name. */
-export interface NamedPipe {
-  reader: Socket
-  path: string
 }
 
 /**
@@ -41,12 +33,12 @@ export class Fifos {
     await this.#makeMore()
   }
 
-  async open(): Promise<OutputPipe> {
+  async open(): Promise<PipeEnds> {
     const path = await this.#next()
     const readFd = openForReading(path)
     try {
       const writeFd = openSync(path, constants.O_WRONLY)
-      return { reader: pipeReader(readFd), writeFd }
+      return { readFd, writeFd }
     } catch (error) {
       closeSync(readFd)
       throw error
@@ -55,10 +47,10 @@ export class Fifos {
     }
   }
 
-  /** Opens the one at `path`, by default a new one. */
-  async openNamed(path?: string): Promise<NamedPipe> {
+  /** Opens the one at `path`, by default a new one, for who is told its name to write to. */
+  async openNamed(path?: string): Promise<{ path: string; readFd: number }> {
     path ??= await this.#next()
-    return { reader: pipeReader(openForReading(path)), path }
+    return { path, readFd: openForReading(path) }
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,7 @@
-import type { Socket } from 'node:net'
 import { isAbsolute } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
-import { drainPipe } from './drain.ts'
 import type { EntryReport } from './entry.ts'
 import { executionVariable, slotEnvironment } from './environment.ts'
 import { Execution, type Outcome } from './execution.ts'
@@ -14,6 +12,7 @@ import { launchForked, launchReady } from './launch-forked.ts'
 import { launchSpawned } from './launch-spawned.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { OutputLog } from './output-log.ts'
+import type { OutputPipe } from './output-pipe.ts'
 import type { ReadyShell, ReadyShells } from './ready-shells.ts'
 import type { SlotBounds } from './slot-bounds.ts'
 import type { SlotPipes } from './slot-pipes.ts'
@@ -43,7 +42,7 @@ export class JailExecution extends Execution {
   readonly #readyShells: ReadyShells | undefined
   #launched: Launched | undefined
   #group: ExecutionGroup | null = null
-  #pipes: readonly Socket[] = []
+  #pipes: readonly OutputPipe[] = []
   #ending: Promise<void> | undefined
   #exited = false
   #cause: Cause | undefined
@@ -65,8 +64,8 @@ export class JailExecution extends Execution {
   readOn(): void {
     const [stdout, stderr] = this.#pipes
     if (this.#exited) return
-    if (stdout?.isPaused() && !this.stdout.full) stdout.resume()
-    if (stderr?.isPaused() && !this.stderr.full) stderr.resume()
+    if (stdout?.paused && !this.stdout.full) stdout.resume()
+    if (stderr?.paused && !this.stderr.full) stderr.resume()
     this.#listenForSilence()
   }
 
@@ -108,7 +107,7 @@ export class JailExecution extends Execution {
       const durationMs = performance.now() - startedAt
       clearTimeout(timer)
       await this.#ending
-      await Promise.all(this.#pipes.map(drainPipe))
+      await Promise.all(this.#pipes.map((pipe) => pipe.drain()))
       const limit = reached()
       const cause = this.#cause
       if (this.#failure && (cause === undefined || cause === 'cancelled')) throw this.#failure
@@ -186,8 +185,8 @@ export class JailExecution extends Execution {
     return isAbsolute(cwd) ? cwd : `${workspace}/${cwd}`
   }
 
-  #listen(pipe: Socket | undefined, log: OutputLog): void {
-    pipe?.on('data', (chunk: Buffer) => {
+  #listen(pipe: OutputPipe | undefined, log: OutputLog): void {
+    pipe?.listen((chunk) => {
       // After the outcome stands, a background child may still write. It must not be hurt by that, but nobody reads it.
       if (this.outcome) return
       log.append(chunk)
@@ -197,19 +196,18 @@ export class JailExecution extends Execution {
       if (outputBytes !== null && this.stdout.bytes + this.stderr.bytes > outputBytes.value) this.#endFor('output')
       this.emit('progress')
     })
-    pipe?.on('error', () => pipe.destroy())
   }
 
   /** Begins to count the time without output anew. While a reader keeps the command waiting, it is not the command that is silent. */
   #listenForSilence(): void {
     const { noOutputTimeoutMs } = this.request
     clearTimeout(this.#silence)
-    if (noOutputTimeoutMs === undefined || this.#exited || this.#pipes.some((pipe) => pipe.isPaused())) return
+    if (noOutputTimeoutMs === undefined || this.#exited || this.#pipes.some((pipe) => pipe.paused)) return
     this.#silence = setTimeout(() => this.#endFor('no-output'), noOutputTimeoutMs)
   }
 
   #discardTheRest(): void {
-    for (const pipe of this.#pipes) this.#abandoned ? pipe.destroy() : pipe.unref().resume()
+    for (const pipe of this.#pipes) this.#abandoned ? pipe.close() : pipe.discard()
   }
 
   #terminate(): Promise<void> {

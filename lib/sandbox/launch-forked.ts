@@ -1,10 +1,9 @@
 import type { EntryReport } from './entry.ts'
 import { executionVariable } from './environment.ts'
-import type { NamedPipe } from './fifos.ts'
 import type { Forked, ForkServer } from './jail/fork-server.ts'
 import type { Launch, Launched } from './launch.ts'
 import type { ReadyShell } from './ready-shells.ts'
-import type { SlotPipes } from './slot-pipes.ts'
+import type { NamedPipe, SlotPipes } from './slot-pipes.ts'
 
 /** Has a command forked by the process that stands at the door of its slot. */
 export async function launchForked(server: ForkServer, slotPipes: SlotPipes, launch: Launch): Promise<Launched> {
@@ -15,7 +14,7 @@ export async function launchForked(server: ForkServer, slotPipes: SlotPipes, lau
     if (!launch.mergeStderr) pipes.push(await slotPipes.take())
     isWanted()
   } catch (error) {
-    for (const { reader } of pipes) reader.destroy()
+    for (const { pipe } of pipes) pipe.close()
     throw error
   }
   const [out, err] = pipes as [NamedPipe, NamedPipe?]
@@ -36,7 +35,7 @@ function launched(forked: Forked, pipes: readonly NamedPipe[]): Launched {
     get leader() {
       return forked.pid
     },
-    outputs: pipes.map(({ reader }) => reader),
+    outputs: pipes.map(({ pipe }) => pipe),
     ended: forked.ended,
     report: forked.ended.then(({ unstarted }) => reportOf(unstarted)),
   }

@@ -4,9 +4,10 @@ import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { drainPipe } from './drain.ts'
 import { entryEnvironment, entryProgram, handedEnvironment, readReport } from './entry.ts'
-import type { Fifos, OutputPipe } from './fifos.ts'
+import type { Fifos, PipeEnds } from './fifos.ts'
 import type { Jail } from './jail/jail.ts'
 import type { Launch, Launched } from './launch.ts'
+import { OutputPipe } from './output-pipe.ts'
 import { toolPath } from './tool-path.ts'
 
 /** Longer than the longest path, and what bash says of it. */
@@ -15,11 +16,11 @@ const maxReportLength = 16 * 1024
 /** Starts the programs that bring a command into its slot. */
 export async function launchSpawned(jail: Pick<Jail, 'enter'>, fifos: Fifos, launch: Launch): Promise<Launched> {
   const { executionId, command, cwd, env, terms, isWanted } = launch
-  const pipes: OutputPipe[] = [await fifos.open()]
+  const pipes: PipeEnds[] = [await fifos.open()]
   let child: ChildProcess
   try {
     if (!launch.mergeStderr) pipes.push(await fifos.open())
-    const [out, err = out] = pipes as [OutputPipe, OutputPipe?]
+    const [out, err = out] = pipes as [PipeEnds, PipeEnds?]
     const { file, args } = jail.enter(entryEnvironment(executionId), entryProgram(cwd, command), { ...terms, startsAnywhere: true })
     isWanted()
     child = spawn(file, args, {
@@ -30,7 +31,7 @@ export async function launchSpawned(jail: Pick<Jail, 'enter'>, fifos: Fifos, lau
     })
     await once(child, 'spawn')
   } catch (error) {
-    for (const { reader } of pipes) reader.destroy()
+    for (const { readFd } of pipes) closeSync(readFd)
     throw error
   } finally {
     for (const { writeFd } of pipes) closeSync(writeFd)
@@ -43,10 +44,17 @@ export async function launchSpawned(jail: Pick<Jail, 'enter'>, fifos: Fifos, lau
   }))
   return {
     leader: child.pid as number,
-    outputs: pipes.map(({ reader }) => reader),
+    outputs: pipes.map(({ readFd }) => unlinkedPipe(readFd)),
     ended,
     report: ended.then(said).then(readReport),
   }
+}
+
+/** It has no name any more by which it could serve again. */
+function unlinkedPipe(readFd: number): OutputPipe {
+  return new OutputPipe(readFd, (end) => {
+    if (end.ended && end.fd !== undefined) closeSync(end.fd)
+  })
 }
 
 /**

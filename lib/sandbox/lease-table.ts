@@ -3,18 +3,27 @@ import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedLeaseRequest } from '../wire/lease.ts'
 import { ownerMismatch } from '../wire/owner-mismatch.ts'
+import type { CheckedHomeLeaseRequest, RosterProposal, Whereabouts, WhereaboutsRequest } from '../wire/roster.ts'
 import type { Clock } from './clock.ts'
 import { HeldLease, type SlotTerms } from './held-lease.ts'
+import { HeldRoster } from './held-roster.ts'
 import type { Slots } from './slots.ts'
 
 /** How many ended leases are remembered, to tell their holders what became of them. */
 const rememberedEnds = 10_000
+
+/** What a home knows of a task: its lease here, or where it is; neither, when it has no slot. */
+export type AtHome =
+  | { lease: HeldLease; created?: boolean; elsewhere?: undefined }
+  | { lease?: undefined; created?: undefined; elsewhere: Whereabouts | undefined }
 
 /**
  * The authority on who has which slot. All of it happens in this one process, so a task has at most one lease here, and a slot at most one
  * tenant, without any lock.
  */
 export class LeaseTable {
+  /** Where tasks are that are at home here and have their slot elsewhere. */
+  readonly roster = new HeldRoster()
   readonly #slots: Slots
   readonly #terms: SlotTerms
   readonly #clock: Clock
@@ -53,24 +62,87 @@ export class LeaseTable {
    */
   async acquire(request: CheckedLeaseRequest): Promise<{ lease: HeldLease; created: boolean }> {
     for (;;) {
-      if (this.#closed) throw new SlotpoolError('SLOT_UNAVAILABLE', 'this sandbox server is shutting down')
-      const held = this.#byTask.get(request.taskId)
-      if (held) {
-        if (held.owner !== request.owner) throw ownerMismatch(request.taskId, held.owner, request.owner)
-        // One who did not ask for a provisional lease has nobody to settle it with.
-        if (!request.provisional) held.provisional = false
-        held.ttlMs = request.ttlMs
-        held.shared = true
-        this.touch(held)
-        return { lease: held, created: false }
-      }
-      const underWay = this.#making.get(request.taskId) ?? this.#ending.get(request.taskId)
+      const held = this.#join(request)
+      if (held) return { lease: held, created: false }
+      const underWay = this.#underWay(request.taskId)
       if (!underWay) break
       await underWay.catch(() => {})
     }
-    const making = this.#make(request).finally(() => this.#making.delete(request.taskId))
-    this.#making.set(request.taskId, making)
-    return { lease: await making, created: true }
+    return { lease: await this.#makeFor(request), created: true }
+  }
+
+  /**
+   * The lease of a task that is at home here by the roster it names, or that found its home full: the one it has, here or elsewhere, or a
+   * new one.
+   *
+   * @throws {SlotpoolError} `ROSTER_CHANGED` when it has none here and that roster is not in force, or no more; else as {@link acquire}.
+   */
+  async acquireByRoster(request: CheckedHomeLeaseRequest): Promise<AtHome> {
+    for (;;) {
+      // Whether a provisional lease comes to stand is for the home to say, which this may be no more.
+      if (!request.provisional && this.#byTask.get(request.taskId)?.provisional) this.roster.check(request.roster)
+      const held = this.#join(request)
+      if (held) return { lease: held, created: false }
+      const elsewhere = this.roster.find(request.taskId, request.gone)
+      if (elsewhere && !request.provisional) return { elsewhere }
+      const underWay = this.#underWay(request.taskId)
+      if (!underWay) break
+      await underWay.catch(() => {})
+    }
+    this.roster.check(request.roster)
+    if (request.gone !== undefined) this.roster.forget(request.taskId, request.gone)
+    return { lease: await this.#makeFor(request, () => this.roster.check(request.roster)), created: true }
+  }
+
+  /**
+   * What is known here of a task that is at home here by that roster.
+   *
+   * @throws {SlotpoolError} `ROSTER_CHANGED` when nothing is known and that roster is not in force.
+   */
+  lookUp(taskId: string, rosterId: string): AtHome {
+    const lease = this.#byTask.get(taskId)
+    if (lease) return { lease }
+    const elsewhere = this.roster.find(taskId, undefined)
+    if (!elsewhere) this.roster.check(rosterId)
+    return { elsewhere }
+  }
+
+  /**
+   * Notes down where a task gets its slot that is at home here. Resolves with what stands in the way: its lease here, or another note; with
+   * neither when it is noted down.
+   *
+   * @throws {SlotpoolError} `ROSTER_CHANGED`.
+   */
+  async note({ roster, gone, ...where }: WhereaboutsRequest): Promise<AtHome> {
+    for (;;) {
+      const lease = this.#byTask.get(where.taskId)
+      if (lease) return { lease }
+      const underWay = this.#underWay(where.taskId)
+      if (!underWay) break
+      await underWay.catch(() => {})
+    }
+    this.roster.check(roster)
+    const elsewhere = this.roster.find(where.taskId, gone)
+    if (elsewhere && elsewhere.leaseId !== where.leaseId) return { elsewhere }
+    this.roster.note(where)
+    return { elsewhere: undefined }
+  }
+
+  /**
+   * Takes a new roster, closed, and gives the leases that stand. Those that do not yet are ended: where they were to be noted down is decided
+   * anew.
+   *
+   * @throws {SlotpoolError} `ROSTER_CHANGED` when it was not made from the one that is held here.
+   */
+  propose(proposal: RosterProposal): HeldLease[] {
+    this.roster.propose(proposal)
+    const all = this.all()
+    for (const held of all) {
+      if (!held.provisional) continue
+      const ending = this.#end(held, 'the containers of the pool changed before it was confirmed')
+      ending.catch((error) => this.#log.error({ err: error, leaseId: held.leaseId }, 'a provisional lease could not be ended'))
+    }
+    return all.filter((held) => !held.provisional)
   }
 
   /** @throws {SlotpoolError} `LEASE_LOST` when it ended, saying how; `LEASE_NOT_FOUND` when this boot never gave it. */
@@ -148,8 +220,39 @@ export class LeaseTable {
     await Promise.allSettled([...this.all().map((held) => this.#end(held, why)), ...this.#ending.values()])
   }
 
-  async #make(request: CheckedLeaseRequest): Promise<HeldLease> {
+  /** The lease that a task has already, for another who asks for it. @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
+  #join(request: CheckedLeaseRequest): HeldLease | undefined {
+    if (this.#closed) throw new SlotpoolError('SLOT_UNAVAILABLE', 'this sandbox server is shutting down')
+    const held = this.#byTask.get(request.taskId)
+    if (!held) return undefined
+    if (held.owner !== request.owner) throw ownerMismatch(request.taskId, held.owner, request.owner)
+    // One who did not ask for a provisional lease has nobody to settle it with.
+    if (!request.provisional) held.provisional = false
+    held.ttlMs = request.ttlMs
+    held.shared = true
+    this.touch(held)
+    return held
+  }
+
+  /** What has to be over before it is known whether a task has a lease. */
+  #underWay(taskId: string): Promise<unknown> | undefined {
+    return this.#making.get(taskId) ?? this.#ending.get(taskId)
+  }
+
+  async #makeFor(request: CheckedLeaseRequest, stillWanted: () => void = () => {}): Promise<HeldLease> {
+    const making = this.#make(request, stillWanted).finally(() => this.#making.delete(request.taskId))
+    this.#making.set(request.taskId, making)
+    return making
+  }
+
+  async #make(request: CheckedLeaseRequest, stillWanted: () => void): Promise<HeldLease> {
     const slot = await this.#slots.take()
+    try {
+      stillWanted()
+    } catch (error) {
+      await this.#slots.giveBack(slot)
+      throw error
+    }
     const held = new HeldLease({
       leaseId: randomUUID(),
       taskId: request.taskId,

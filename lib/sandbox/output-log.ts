@@ -127,6 +127,11 @@ export class OutputCursor {
     return this.#lentBytes > 0
   }
 
+  /** Whether all that was written so far has been given. */
+  get atEnd(): boolean {
+    return this.offset + this.#lentBytes >= this.#log.bytes
+  }
+
   /** The next bytes, if there are any, and how many were lost before them. What the last call gave has been taken by then. */
   next(): { missedBytes: number; chunk: Buffer | undefined } {
     this.offset += this.#lentBytes

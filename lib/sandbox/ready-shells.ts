@@ -1,9 +1,8 @@
-import type { NamedPipe } from './fifos.ts'
 import type { EntryTerms } from './jail/entry-terms.ts'
 import { resourceLimitsText } from './jail/entry-terms.ts'
 import { type ForkServer, type PreparedShell, shellPath } from './jail/fork-server.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
-import type { SlotPipes } from './slot-pipes.ts'
+import type { NamedPipe, SlotPipes } from './slot-pipes.ts'
 
 /** What is kept for a command that has yet to come, in bytes; a longer one is forked. As much again may be needed for each quote in it. */
 const leastRoomBytes = 1024
@@ -53,7 +52,7 @@ export class ReadyShells {
     this.#group = parts.group
     void parts.ended.then(() => {
       this.#over = true
-      for (const { reader } of this.#ready?.pipes ?? []) reader.destroy()
+      for (const { pipe } of this.#ready?.pipes ?? []) pipe.close()
       this.#ready = undefined
     })
   }
@@ -78,7 +77,7 @@ export class ReadyShells {
     this.#preparing = true
     this.#make(roomBytes, of)
       .then((ready) => {
-        if (ready && this.#over) for (const { reader } of ready.pipes) reader.destroy()
+        if (ready && this.#over) for (const { pipe } of ready.pipes) pipe.close()
         else if (ready) this.#ready = { ...ready, key, roomBytes }
       })
       .catch(() => {
@@ -97,7 +96,7 @@ export class ReadyShells {
       pipes.push(await this.#pipes.take())
       if (!mergeStderr) pipes.push(await this.#pipes.take())
     } catch (error) {
-      for (const { reader } of pipes) reader.destroy()
+      for (const { pipe } of pipes) pipe.close()
       group.leave()
       throw error
     }
@@ -111,7 +110,7 @@ export class ReadyShells {
     })
     const drop = (): void => {
       shell.drop()
-      for (const { reader } of pipes) reader.resume()
+      for (const { pipe } of pipes) pipe.discard()
       void shell.ended.then(() => group.leave())
     }
     return { shell, pipes, group, drop }

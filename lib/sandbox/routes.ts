@@ -5,6 +5,7 @@ import { checkEnv } from '../wire/env.ts'
 import { executionRequest, type OutputOffsets, outputOffsets } from '../wire/execution.ts'
 import { executionId, leaseId, leaseRequest, renewRequest, taskId } from '../wire/lease.ts'
 import { framesMediaType } from '../wire/protocol.ts'
+import { homeLeaseRequest, homeQuery } from '../wire/roster.ts'
 import type { Execution } from './execution.ts'
 import { streamExecution } from './execution-stream.ts'
 import type { Executions } from './executions.ts'
@@ -12,6 +13,7 @@ import { addFileRoutes } from './file-routes.ts'
 import type { HeldLease } from './held-lease.ts'
 import type { LeaseTable } from './lease-table.ts'
 import { checked, goneSignal, settled } from './requests.ts'
+import { addRosterRoutes, homeAnswer } from './roster-routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import type { Slots } from './slots.ts'
 
@@ -44,12 +46,21 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   })
 
   app.get('/v1/leases', async (request) => {
+    if ('roster' in (request.query as object)) {
+      const { taskId, roster } = checked(homeQuery, request.query)
+      return homeAnswer(leases.lookUp(taskId, roster), bootId)
+    }
     const lease = leases.ofTask(checked(taskQuery, request.query).taskId)
     return { lease: lease?.describe(bootId) ?? null }
   })
 
   app.post('/v1/leases', async (request, reply) => {
     const gone = goneSignal(reply)
+    if (namesRoster(request.body)) {
+      const answer = await leases.acquireByRoster(checked(homeLeaseRequest, request.body))
+      if (answer.created && gone.aborted) await leases.abandon(answer.lease)
+      return reply.status(answer.created ? 201 : 200).send(homeAnswer(answer, bootId))
+    }
     const { lease, created } = await leases.acquire(checked(leaseRequest, request.body))
     // It may have waited for its slot; with nobody left to use it, it would hold the slot for its whole lifetime.
     if (created && gone.aborted) await leases.abandon(lease)
@@ -93,6 +104,11 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   })
 
   addFileRoutes(app, context)
+  addRosterRoutes(app, context)
+}
+
+function namesRoster(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'roster' in body
 }
 
 async function sendExecution(execution: Execution, offsets: OutputOffsets, reply: FastifyReply): Promise<void> {

@@ -1,12 +1,10 @@
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { Fifos, type NamedPipe } from '../../lib/sandbox/fifos.ts'
-import { SlotPipes } from '../../lib/sandbox/slot-pipes.ts'
+import { Fifos } from '../../lib/sandbox/fifos.ts'
+import { type NamedPipe, SlotPipes } from '../../lib/sandbox/slot-pipes.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 
 async function slotPipes(t: Test): Promise<{ pipes: SlotPipes; end: () => Promise<void>; folder: string }> {
@@ -28,41 +26,51 @@ async function slotPipes(t: Test): Promise<{ pipes: SlotPipes; end: () => Promis
   return { pipes: new SlotPipes(fifos, ended), end, folder }
 }
 
-/** Begun before anything is written: a pipe that is closed empty may have ended by the time it is asked. */
-async function readToEnd({ reader }: NamedPipe): Promise<string> {
-  const [said] = await Promise.all([text(reader), once(reader, 'close')])
+/** All that `write` writes, and what is read of it: at once when it is over, or as a stream while it goes on. */
+async function read({ path, pipe }: NamedPipe, how: 'at once' | 'as a stream', words: readonly string[]): Promise<string> {
+  let said = ''
+  const heard = new Promise<void>((resolve) => {
+    pipe.listen((chunk) => {
+      said += chunk.toString()
+      if (said === words.join('')) resolve()
+    })
+  })
+  const writer = await open(path, 'w')
+  for (const word of words) await writer.write(word)
+  if (how === 'as a stream') await heard
+  await writer.close()
+  await pipe.drain()
+  pipe.discard()
   return said
 }
 
-t.test('a pipe that was read to its end serves again, with nothing left in it', async (t) => {
-  const { pipes, end } = await slotPipes(t)
-  const first = await pipes.take()
-  const one = readToEnd(first)
-  const writer = await open(first.path, 'w')
-  await writer.write('one')
-  await writer.close()
-  t.equal(await one, 'one')
-  const second = await pipes.take()
-  t.equal(second.path, first.path)
-  const two = readToEnd(second)
-  const again = await open(second.path, 'w')
-  await again.write('two')
-  await again.close()
-  t.equal(await two, 'two')
-  await end()
-  t.equal(existsSync(first.path), false, 'it goes with its slot')
-})
+for (const how of ['at once', 'as a stream'] as const) {
+  t.test(`a pipe that was read to its end serves again, with nothing left in it, ${how}`, async (t) => {
+    const { pipes, end } = await slotPipes(t)
+    const paths = new Set<string>()
+    for (const words of [['one'], ['two', 'three'], ['four']]) {
+      const pipe = await pipes.take()
+      paths.add(pipe.path)
+      t.equal(await read(pipe, how, words), words.join(''))
+      // What reads a stream notes its end a little later.
+      while (!pipe.pipe.over) await new Promise(setImmediate)
+    }
+    t.equal(paths.size, 1)
+    await end()
+    t.same([...paths].filter(existsSync), [], 'it goes with its slot')
+  })
+}
 
 t.test('one that may still be written to does not', async (t) => {
   const { pipes } = await slotPipes(t)
   const first = await pipes.take()
   const writer = await open(first.path, 'w')
-  first.reader.resume().destroy()
-  await new Promise((resolve) => first.reader.once('close', resolve))
+  await first.pipe.drain()
+  first.pipe.close()
   t.equal(existsSync(first.path), false)
   const second = await pipes.take()
   t.not(second.path, first.path)
-  second.reader.destroy()
+  second.pipe.close()
   await writer.close()
 })
 
@@ -81,9 +89,7 @@ t.test('many commands take no more pipes than one', async (t) => {
   const before = (await readdir(folder)).length
   for (let at = 0; at < 10; at++) {
     const pipe = await pipes.take()
-    const nothing = readToEnd(pipe)
-    await (await open(pipe.path, 'w')).close()
-    t.equal(await nothing, '')
+    t.equal(await read(pipe, 'at once', []), '')
   }
   t.equal((await readdir(folder)).length, before)
 })

@@ -82,6 +82,7 @@ sub go {
   return chdir $cwd ? $named : undef;
 }
 
+# Before there is a process to write: until then a reader would take the last writer's end for the end.
 sub output {
   my ($path) = @_;
   sysopen(my $file, $path, 1 | $nonblocking) or die "$path: $!\\n";
@@ -117,10 +118,11 @@ sub become {
 sub begin {
   my ($number, $of, $entry, $command) = @_;
   pipe(my $hear, my $say) or return answer("ended $number 32000 failed pipe: $!");
+  my ($out, $err) = eval { map { ref $_ || $_ eq '' ? $_ : output($_) } @$of{'out', 'err'} };
+  return answer("ended $number 32000 failed $@" =~ s/\\n//gr) if $@;
   my $pid = fork;
   return answer("ended $number 32000 failed fork: $!") if !defined $pid;
   if (!$pid) {
-    my ($out, $err) = map { ref $_ || $_ eq '' ? $_ : do { sysopen(my $file, $_, 1) or do { syswrite($say, "failed $_: $!"); exit 125 }; $file } } @$of{'out', 'err'};
     become($say, $out, $err eq '' ? $out : $err, $of, sub { $entry, '-c', '--', $command, 'bash' });
   }
   $of{$pid} = { number => $number, hear => no_wait($hear) };
