@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
@@ -7,7 +8,10 @@ import { sandboxServerBundle } from '../../lib/package-root.ts'
 
 /** A copy of what the build made, without a code cache, and with temporary files in a folder of its own. */
 async function copyOf(t: Test) {
-  const folder = t.testdir({ tmp: {} })
+  const folder = t.testdir()
+  // A socket's path may be 107 bytes long, which tap's own folders use up.
+  const temporary = await mkdtemp(join(tmpdir(), 'slotpool-'))
+  t.teardown(() => rm(temporary, { recursive: true }))
   for (const name of ['sandbox-server.js', 'sandbox-server.cjs'])
     await copyFile(join(dirname(sandboxServerBundle()), name), join(folder, name))
   // As in an image, where no package.json says what the files are, but for a warning of newer versions of Node.
@@ -16,16 +20,16 @@ async function copyOf(t: Test) {
     promisify(execFile)(process.execPath, [join(folder, 'sandbox-server.js'), ...args], {
       env: { ...process.env, TMPDIR: join(folder, 'tmp') },
     })
-  return { folder, run, cache: join(folder, 'sandbox-server.cache') }
+  return { temporary, run, cache: join(folder, 'sandbox-server.cache') }
 }
 
 t.test('the program says the same with a code cache, without one, and with one of another program', async (t) => {
-  const { folder, run, cache } = await copyOf(t)
+  const { temporary, run, cache } = await copyOf(t)
   const complaint = { code: 1, stderr: /slotpool-error: \{"code":"USAGE","message":"Unknown option '--wrong'/ }
   await t.rejects(run('--wrong'), complaint)
 
   await run('--write-code-cache')
-  t.same(await readdir(join(folder, 'tmp')), [], 'nothing is left of the server that was run for it')
+  t.same(await readdir(temporary), [], 'nothing is left of the server that was run for it')
   await t.rejects(run('--wrong'), complaint)
 
   const bytes = await readFile(cache)
