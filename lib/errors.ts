@@ -88,6 +88,7 @@ export const errorTable = {
   LEASE_NOT_FOUND: { status: 404, exitCode: 125, retryable: false, advice: 'Lease the task again; its old slot is gone.' },
   LEASE_OWNER_MISMATCH: { status: 409, exitCode: 125, retryable: false, advice: 'Use another task id, or the owner that holds the lease.' },
   LEASE_CONTENDED: { status: 409, exitCode: 125, retryable: true, advice: 'Try again in a moment.' },
+  ROSTER_CHANGED: { status: 409, exitCode: 125, retryable: true, advice: 'Ask for the roster that is in force, and try again.' },
   LEASE_LOST: { status: 410, exitCode: 125, retryable: false, advice: 'Lease the task again and set its workspace up anew.' },
   SLOT_UNAVAILABLE: {
     status: 503,

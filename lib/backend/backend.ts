@@ -6,7 +6,7 @@ import type { Endpoint } from '../wire/endpoint.ts'
 export interface Container {
   /** Unique and never used again: an allocation id, a container id, the id of a local process. */
   id: string
-  /** Its place in the pool, from 0. Lower ones are filled first, the highest is removed first. */
+  /** Its place in the pool, from 0. The highest is removed first. */
   index: number
   /** The machine it runs on. */
   node: string

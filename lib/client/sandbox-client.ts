@@ -5,6 +5,18 @@ import { checkFilePath } from '../wire/file-path.ts'
 import { type FileEntry, listResponse, statResponse, type TarBounds, type TarResult, tarResponse } from '../wire/files.ts'
 import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseLookup, leaseResponse } from '../wire/lease.ts'
 import { paths } from '../wire/protocol.ts'
+import {
+  type HomeAnswer,
+  type HomeLeaseRequest,
+  homeAnswer,
+  proposalAccepted,
+  type Roster,
+  type RosterOpening,
+  type RosterProposal,
+  rosterLookup,
+  type StandingLease,
+  type WhereaboutsRequest,
+} from '../wire/roster.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
 import { Connection } from './request.ts'
 import { unframed } from './unframed.ts'
@@ -50,6 +62,55 @@ export class SandboxClient {
   async leaseOfTask(taskId: string, signal?: AbortSignal): Promise<Lease | null> {
     const path = paths.leaseOfTask(taskId)
     return (await this.connection.json(leaseLookup, { method: 'GET', path, signal, headersTimeoutMs: answerTimeoutMs })).lease
+  }
+
+  /** The lease of a task that is at home here, or that found its home full: the one it has, here or elsewhere, or a new one. */
+  leaseByRoster(request: HomeLeaseRequest, signal?: AbortSignal): Promise<HomeAnswer> {
+    return this.connection.json(homeAnswer, {
+      method: 'POST',
+      path: paths.leases,
+      json: request,
+      signal,
+      headersTimeoutMs: answerTimeoutMs,
+    })
+  }
+
+  /** What is known here of a task that is at home here by that roster. */
+  taskAtHome(taskId: string, roster: string, signal?: AbortSignal): Promise<HomeAnswer> {
+    const path = paths.taskAtHome(taskId, roster)
+    return this.connection.json(homeAnswer, { method: 'GET', path, signal, headersTimeoutMs: answerTimeoutMs })
+  }
+
+  /** The roster that the server was told last. */
+  async roster(signal?: AbortSignal): Promise<Roster | null> {
+    const asked = { method: 'GET', path: paths.roster, signal, headersTimeoutMs: answerTimeoutMs } as const
+    return (await this.connection.json(rosterLookup, asked)).roster
+  }
+
+  /** Tells the server a new roster; resolves with the leases that stand there. None comes to stand under an earlier one any more. */
+  async proposeRoster(proposal: RosterProposal, signal?: AbortSignal): Promise<StandingLease[]> {
+    const asked = { method: 'PUT', path: paths.roster, json: proposal, signal, headersTimeoutMs: answerTimeoutMs } as const
+    return (await this.connection.json(proposalAccepted, asked)).leases
+  }
+
+  openRoster(opening: RosterOpening, signal?: AbortSignal): Promise<void> {
+    return this.connection.empty({ method: 'POST', path: paths.openRoster, json: opening, signal, headersTimeoutMs: answerTimeoutMs })
+  }
+
+  /** Has a home note down where a task gets its slot; resolves with what stands in the way, if anything. */
+  noteWhereabouts(request: WhereaboutsRequest, signal?: AbortSignal): Promise<HomeAnswer> {
+    return this.connection.json(homeAnswer, {
+      method: 'POST',
+      path: paths.whereabouts,
+      json: request,
+      signal,
+      headersTimeoutMs: answerTimeoutMs,
+    })
+  }
+
+  /** Has a home forget a lease that has ended elsewhere. */
+  forgetWhereabouts(taskId: string, leaseId: string, signal?: AbortSignal): Promise<void> {
+    return this.connection.empty({ method: 'DELETE', path: paths.noted(taskId, leaseId), signal, headersTimeoutMs: answerTimeoutMs })
   }
 
   confirm(leaseId: string, signal?: AbortSignal): Promise<Lease> {

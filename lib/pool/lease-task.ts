@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Backend } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
-import { askForSlot } from './ask-for-slot.ts'
+import type { AgreedRoster } from './agree-on-roster.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import type { Growth } from './growth.ts'
-import { checkOwner, giveWay, isGone, settleLease } from './settle-lease.ts'
-import { findLease, isUnsure, type PlacedLease } from './task-survey.ts'
+import { LeaseByRoster, type PlacedLease, RosterDoubted } from './lease-by-roster.ts'
+import type { PoolRoster } from './pool-roster.ts'
+import { isUnsure, unsure as unsureOf } from './silent-container.ts'
 import { turnOrAbort, type WaitingLine } from './waiting-line.ts'
 
 /** How long one look-out for an idle slot lasts; then the containers are listed anew, for some may have come or gone. */
@@ -21,6 +22,7 @@ export interface LeaseContext {
   config: Config
   backend: Backend
   containers: Containers
+  roster: PoolRoster
   line: WaitingLine
   growth: Growth
   /** Takes work that goes on when the task has its lease, or gave up: what must be done before it is asked for again. */
@@ -28,9 +30,8 @@ export interface LeaseContext {
 }
 
 /**
- * The lease of a task: the one it has, wherever it is in the pool, or a new one in the lowest container with an idle slot. Who finds the
- * pool full makes it grow up to `max`, then waits in line until `signal` or `deadline` is aborted. The deadline is for that alone: a slot
- * that is there is had however short it is.
+ * The lease of a task: the one it has, wherever it is in the pool, or a new one. Who finds the pool full makes it grow up to `max`, then waits
+ * in line until `signal` or `deadline` is aborted. The deadline is for that alone: a slot that is there is had however short it is.
  *
  * @throws {SlotpoolError} `SERVER_UNREACHABLE` when until the deadline some container could not be asked that may have the task's slot.
  */
@@ -51,15 +52,14 @@ export async function leaseTask(context: LeaseContext, taskId: string, signal: A
 }
 
 async function tryToLease(context: LeaseContext, taskId: string, signal: AbortSignal, either: AbortSignal): Promise<PlacedLease> {
-  const { containers, line, config } = context
-  const look = await containers.look(signal)
-  const found = await findLease(look.served, taskId, signal)
-  const standing = found && (await renewed(checkOwner(found, config.owner), config))
-  if (standing) return standing
-  // Whoever waits already comes first.
+  const { line } = context
   let begun: Promise<void> | undefined
-  if (line.length === 0) {
-    const placed = await place(context, look.ready, taskId, signal)
+  // Whoever waits already comes first.
+  if (line.length > 0) {
+    const found = await byRoster(context, taskId, signal, (way) => way.find())
+    if (found) return found
+  } else {
+    const { placed, look } = await takeIn(context, taskId, signal)
     if (placed) return placed
     // However short this caller waits: the next one may find the container that it began.
     begun = makeRoom(context, look)
@@ -67,8 +67,7 @@ async function tryToLease(context: LeaseContext, taskId: string, signal: AbortSi
   }
   return line.inTurn(either, async () => {
     for (;;) {
-      const look = await containers.look(either)
-      const placed = await place(context, look.ready, taskId, either)
+      const { placed, look } = await takeIn(context, taskId, either)
       if (placed) return placed
       await room(begun ?? makeRoom(context, look), look.ready, either)
       begun = undefined
@@ -76,53 +75,55 @@ async function tryToLease(context: LeaseContext, taskId: string, signal: AbortSi
   })
 }
 
-/** Takes a slot in the first container that has one; undefined when none has. */
-async function place(
+/** A slot in any of the containers that there are; without one, the containers that were full. */
+async function takeIn(
   context: LeaseContext,
-  ready: readonly ReadyContainer[],
   taskId: string,
   signal: AbortSignal,
-): Promise<PlacedLease | undefined> {
-  const { config, containers } = context
-  // A pool that can never have a second container needs no look at the others: its one server settles everything.
-  const provisional = config.max > 1
-  for (const at of ready) {
-    let taken: PlacedLease
-    try {
-      const { lease } = await askForSlot(
-        at.client,
-        { taskId, owner: config.owner, ttlMs: config.lifetimeMs, provisional },
-        signal,
-        context.later,
-      )
-      taken = { at, lease }
-    } catch (error) {
-      if (error instanceof SlotpoolError && ['SLOT_UNAVAILABLE', 'SERVER_UNREACHABLE'].includes(error.code)) continue
-      throw error
-    }
-    if (!taken.lease.provisional) return taken
-    const settled = await settleLease(taken, async () => (await containers.look(signal)).served, signal).catch(async (error) => {
-      await giveWay(taken).catch(() => {})
-      throw error
-    })
-    const standing = settled && (await renewed(settled, config))
-    return standing ?? place(context, (await containers.look(signal)).ready, taskId, signal)
+): Promise<{ placed: PlacedLease; look?: undefined } | { placed?: undefined; look: Look }> {
+  const { containers, roster, later } = context
+  for (;;) {
+    const placed = await byRoster(context, taskId, signal, (way) => way.take(later))
+    if (placed) return { placed }
+    const look = await containers.look(signal)
+    if (look.ready.length === 0 || roster.covers(look)) return { look }
   }
-  return undefined
+}
+
+/**
+ * What comes of `work` by the roster in force. Undefined when there are no containers.
+ *
+ * @throws {SlotpoolError} `SERVER_UNREACHABLE` when a container could not be asked that may have the task's slot.
+ */
+export async function byRoster<T>(
+  { config, roster }: Pick<LeaseContext, 'config' | 'roster'>,
+  taskId: string,
+  signal: AbortSignal,
+  work: (way: LeaseByRoster) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const terms = { taskId, owner: config.owner, lifetimeMs: config.lifetimeMs }
+  let last: { roster: AgreedRoster; doubted: RosterDoubted } | undefined
+  for (;;) {
+    const { roster: current, silent } = await roster.get(signal)
+    const [first, ...others] = silent
+    if (!current) {
+      if (first) throw unsureOf(taskId, [first, ...others])
+      return undefined
+    }
+    // Asked anew, and still it is a member: it lives.
+    if (last?.roster.id === current.id && last.doubted.silent) throw unsureOf(taskId, [last.doubted.silent])
+    try {
+      return await work(new LeaseByRoster(current, terms, signal))
+    } catch (error) {
+      if (!(error instanceof RosterDoubted)) throw error
+      roster.doubt(current, error.refusedBy)
+      last = { roster: current, doubted: error }
+    }
+  }
 }
 
 function isCancelled(error: unknown): boolean {
   return error instanceof SlotpoolError && error.code === 'CANCELLED'
-}
-
-/** Counts the lease's lifetime from now, as long as this caller wants it. Undefined when somebody has released it meanwhile. */
-async function renewed({ at, lease }: PlacedLease, config: Config): Promise<PlacedLease | undefined> {
-  try {
-    return { at, lease: await at.client.renew(lease.leaseId, config.lifetimeMs) }
-  } catch (error) {
-    if (isGone(error)) return undefined
-    throw error
-  }
 }
 
 /** Begins to grow the pool by what those in line need, in one step. Undefined when it is as large as it may get. */

@@ -5,13 +5,16 @@ import { SlotpoolError } from '../errors.ts'
 import { taskId as taskIdSchema } from '../wire/lease.ts'
 import { Containers } from './containers.ts'
 import { Growth } from './growth.ts'
-import { leaseTask } from './lease-task.ts'
+import type { PlacedLease } from './lease-by-roster.ts'
+import { byRoster, leaseTask } from './lease-task.ts'
+import { PoolRoster } from './pool-roster.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
 import { shapeDifference } from './shape-difference.ts'
 import { Slot } from './slot.ts'
 import { TaskHolders } from './task-holders.ts'
-import { findLease, type PlacedLease } from './task-survey.ts'
 import { turnOrAbort, WaitingLine } from './waiting-line.ts'
+
+const forgetTimeoutMs = 1_000
 
 /** How {@link SlotPool.open} goes about it. */
 export interface OpenOptions extends SlotPoolOptions {
@@ -41,21 +44,23 @@ export class SlotPool implements AsyncDisposable {
   readonly config: Config
   readonly #backend: Backend
   readonly #containers: Containers
+  readonly #roster: PoolRoster
   readonly #line = new WaitingLine()
   readonly #growth: Growth
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
   readonly #leasing = new Map<string, Promise<unknown>>()
-  /** Leases being given back whose askers gave up. */
-  readonly #givingBack = new Set<Promise<void>>()
+  /** What goes on behind a call: leases being given back whose askers gave up, notes of leases that ended. */
+  readonly #behind = new Set<Promise<void>>()
   #closed = false
 
   private constructor(config: Config, backend: Backend) {
     this.config = config
     this.#backend = backend
     this.#containers = new Containers(backend)
-    this.#growth = new Growth((count, signal) => this.#containers.grow(count, signal))
+    this.#roster = new PoolRoster(this.#containers)
+    this.#growth = new Growth(async (count, signal) => this.#roster.covers(await this.#containers.grow(count, signal)))
   }
 
   /**
@@ -98,9 +103,9 @@ export class SlotPool implements AsyncDisposable {
   async lease(taskId: string, options: LeaseOptions = {}): Promise<Slot> {
     this.#checkOpen()
     checkTaskId(taskId)
-    const { at, lease } = await this.#leaseInTime(taskId, options)
+    const placed = await this.#leaseInTime(taskId, options)
     const held = this.#slots.get(taskId)
-    const slot = held?.leaseId === lease.leaseId ? held : this.#hold({ at, lease })
+    const slot = held?.leaseId === placed.lease.leaseId ? held : this.#hold(placed)
     if (options.heartbeat ?? true) slot.startHeartbeat()
     return slot
   }
@@ -148,12 +153,13 @@ export class SlotPool implements AsyncDisposable {
     checkTaskId(taskId)
     const held = this.#slots.get(taskId)
     if (held) return held.release()
-    const { served } = await this.#containers.look(signal)
-    const found = await findLease(served, taskId, signal)
+    const context = { config: this.config, roster: this.#roster }
+    const found = await byRoster(context, taskId, signal, (way) => way.locate())
     if (!found) {
       throw new SlotpoolError('TASK_NOT_FOUND', `task ${taskId} has no slot in pool ${this.config.pool}`, { details: { taskId } })
     }
     await found.at.client.release(found.lease.leaseId, signal)
+    this.#forget(found)
   }
 
   /** Releases every slot of the pool, whoever has it, and resolves with how many those were. */
@@ -203,7 +209,8 @@ export class SlotPool implements AsyncDisposable {
     this.#closed = true
     for (const slot of this.#slots.values()) slot.stopHeartbeat()
     await this.#growth.close()
-    await Promise.all(this.#givingBack)
+    await this.#roster.close()
+    await Promise.all(this.#behind)
     await this.#containers.close()
     await this.#backend.close()
   }
@@ -212,7 +219,8 @@ export class SlotPool implements AsyncDisposable {
     await this.close()
   }
 
-  #hold({ at, lease }: PlacedLease): Slot {
+  #hold(placed: PlacedLease): Slot {
+    const { at, lease } = placed
     this.#slots.get(lease.taskId)?.stopHeartbeat()
     const { timeoutMs, cwd, lifetimeMs } = this.config
     const slot = new Slot({
@@ -224,9 +232,21 @@ export class SlotPool implements AsyncDisposable {
       onRelease: (released) => {
         if (this.#slots.get(released.taskId) === released) this.#slots.delete(released.taskId)
       },
+      onReleased: () => this.#forget(placed),
     })
     this.#slots.set(lease.taskId, slot)
     return slot
+  }
+
+  /** Tells the home of a task that its lease elsewhere has ended. Who does not learn of it finds out. */
+  #forget({ notedAt, lease }: PlacedLease): void {
+    const told = notedAt?.forgetWhereabouts(lease.taskId, lease.leaseId, AbortSignal.timeout(forgetTimeoutMs))
+    if (told) this.#doBehind(told.catch(() => {}))
+  }
+
+  #doBehind(work: Promise<void>): void {
+    this.#behind.add(work)
+    void work.finally(() => this.#behind.delete(work))
   }
 
   /** One attempt at a time for a task; a caller that gives up leaves the attempt to the others. */
@@ -245,13 +265,13 @@ export class SlotPool implements AsyncDisposable {
     const own: Promise<void>[] = []
     const later = (work: Promise<void>): void => {
       own.push(work)
-      this.#givingBack.add(work)
-      void work.finally(() => this.#givingBack.delete(work))
+      this.#doBehind(work)
     }
     const context = {
       config: this.config,
       backend: this.#backend,
       containers: this.#containers,
+      roster: this.#roster,
       line: this.#line,
       growth: this.#growth,
       later,

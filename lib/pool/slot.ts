@@ -25,6 +25,7 @@ export class Slot {
   readonly #lifetimeMs: number
   readonly #defaults: { timeoutMs: number; cwd: string | undefined }
   readonly #onRelease: (slot: Slot) => void
+  readonly #onReleased: () => void
   #heartbeat: NodeJS.Timeout | undefined
   #releasing: Promise<void> | undefined
   /** Somebody has given it back, or tried to: it is used no more. */
@@ -37,7 +38,9 @@ export class Slot {
     client: SandboxClient
     lifetimeMs: number
     defaults: { timeoutMs: number; cwd: string | undefined }
+    /** Told when it begins to be given back, and when its lease has ended. */
     onRelease: (slot: Slot) => void
+    onReleased: () => void
   }) {
     const { lease } = parts
     this.taskId = lease.taskId
@@ -53,6 +56,7 @@ export class Slot {
     this.#lifetimeMs = parts.lifetimeMs
     this.#defaults = parts.defaults
     this.#onRelease = parts.onRelease
+    this.#onReleased = parts.onReleased
   }
 
   /**
@@ -120,6 +124,7 @@ export class Slot {
     } catch (error) {
       if (!(error instanceof SlotpoolError) || !['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)) throw error
     }
+    this.#onReleased()
   }
 
   #checkHeld(): void {

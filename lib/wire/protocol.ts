@@ -3,7 +3,7 @@
  *
  * Each side sends this number with every message. It goes up when an older peer would misunderstand a newer one.
  */
-export const protocolVersion = 2
+export const protocolVersion = 3
 
 /** Request and response header that carries {@link protocolVersion}. */
 export const protocolHeader = 'slotpool-protocol'
@@ -21,6 +21,12 @@ export const paths = {
   idle: '/v1/idle',
   leases: '/v1/leases',
   leaseOfTask: (taskId: string) => `/v1/leases?taskId=${encodeURIComponent(taskId)}`,
+  /** The lease that a task has, here or elsewhere, as its home knows it. */
+  taskAtHome: (taskId: string, roster: string) => `/v1/leases?taskId=${encodeURIComponent(taskId)}&roster=${roster}`,
+  roster: '/v1/roster',
+  openRoster: '/v1/roster/open',
+  whereabouts: '/v1/whereabouts',
+  noted: (taskId: string, leaseId: string) => `/v1/whereabouts?taskId=${encodeURIComponent(taskId)}&leaseId=${leaseId}`,
   lease: (leaseId: string) => `/v1/leases/${leaseId}`,
   /** Ends a lease only while nobody has confirmed it. */
   provisionalLease: (leaseId: string) => `/v1/leases/${leaseId}?provisional=true`,

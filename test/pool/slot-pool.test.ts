@@ -3,6 +3,7 @@ import type { Backend } from '../../lib/backend/backend.ts'
 import { FakeBackend, type FakeOptions } from '../../lib/backend/fake/fake-backend.ts'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { SlotpoolError } from '../../lib/errors.ts'
+import { homeHash, homeOf } from '../../lib/pool/home-order.ts'
 import { type OpenOptions, SlotPool } from '../../lib/pool/slot-pool.ts'
 
 async function fakePool(t: Test, fake: FakeOptions = {}, options: OpenOptions = {}) {
@@ -32,24 +33,6 @@ t.test('who asks for a task that another in this process is getting waits no lon
   await t.rejects(pool.lease('c', { signal: AbortSignal.abort() }), { code: 'CANCELLED' })
   await pool.release('a')
   t.equal((await patient).taskId, 'c', 'who is patient gets it')
-})
-
-t.test('a lease that another released in between is had anew', async (t) => {
-  const { backend, pool } = await fakePool(t)
-  const [container] = await backend.list()
-  const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
-  t.teardown(() => client.close())
-  const { lease } = await client.lease({ taskId: 'a', owner: pool.config.owner, ttlMs: 60_000 })
-  const { renew } = SandboxClient.prototype
-  t.teardown(() => {
-    SandboxClient.prototype.renew = renew
-  })
-  SandboxClient.prototype.renew = async function (...args) {
-    SandboxClient.prototype.renew = renew
-    await client.release(lease.leaseId)
-    return renew.apply(this, args)
-  }
-  t.not((await pool.lease('a')).leaseId, lease.leaseId)
 })
 
 t.test('who goes away while the server makes its slot ready leaves no lease', async (t) => {
@@ -155,7 +138,11 @@ t.test('a task whose container lives but cannot be asked gets no second slot', a
   backend.pause(mine.containerId)
   const again = pool.lease('mine', { waitMs: 0 })
   await t.rejects(again, { code: 'SERVER_UNREACHABLE', retryable: true, details: { silentContainers: [mine.containerId] } })
-  await t.rejects(pool.release('never seen'), { code: 'SERVER_UNREACHABLE' })
+  const homes = (await backend.list()).map(({ id }) => ({ id, hash: homeHash(id) })).sort((a, b) => (a.id < b.id ? -1 : 1))
+  const atHome = (silent: boolean) => (i: number) => (homeOf(`task-${i}`, homes)?.id === mine.containerId) === silent
+  const some = Array.from({ length: 50 }, (_, i) => i)
+  await t.rejects(pool.release(`task-${some.find(atHome(true))}`), { code: 'SERVER_UNREACHABLE' })
+  await t.rejects(pool.release(`task-${some.find(atHome(false))}`), { code: 'TASK_NOT_FOUND' }, 'its home answers that it has none')
   const patient = pool.lease('mine')
   backend.resume(mine.containerId)
   t.equal((await patient).leaseId, mine.leaseId, 'it is had again once the container answers')
@@ -308,15 +295,15 @@ t.test('who goes away while the answer travels leaves no lease, and harms nobody
     const { backend, pool } = await fakePool(t, { slots: 1 })
     const other = await SlotPool.open({ backend, max: 1 })
     t.teardown(() => other.close())
-    const { lease } = SandboxClient.prototype
+    const { leaseByRoster } = SandboxClient.prototype
     t.teardown(() => {
-      SandboxClient.prototype.lease = lease
+      SandboxClient.prototype.leaseByRoster = leaseByRoster
     })
     const controller = new AbortController()
-    SandboxClient.prototype.lease = async function (request, signal) {
-      SandboxClient.prototype.lease = lease
-      const answer = await lease.call(this, request, signal)
-      if (shared) await lease.call(this, request)
+    SandboxClient.prototype.leaseByRoster = async function (request, signal) {
+      SandboxClient.prototype.leaseByRoster = leaseByRoster
+      const answer = await leaseByRoster.call(this, request, signal)
+      if (shared) await leaseByRoster.call(this, request)
       controller.abort()
       return answer
     }

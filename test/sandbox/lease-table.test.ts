@@ -5,6 +5,7 @@ import type { HeldLease } from '../../lib/sandbox/held-lease.ts'
 import { LeaseTable } from '../../lib/sandbox/lease-table.ts'
 import { Slots } from '../../lib/sandbox/slots.ts'
 import { noLimits } from '../../lib/wire/limits.ts'
+import type { CheckedHomeLeaseRequest, Whereabouts } from '../../lib/wire/roster.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
 
 const log = pino({ enabled: false })
@@ -170,4 +171,99 @@ t.test('a jail that ends by itself takes its lease with it', async (t) => {
   await new Promise((resolve) => setImmediate(resolve))
   t.same(ended, ['a'])
   t.throws(() => leases.get(held.leaseId), { code: 'LEASE_LOST', message: /its jail ended unexpectedly/ })
+})
+
+/** A table whose roster is open, and requests by it. */
+async function home(t: Test, count = 2) {
+  const made = await table(t, count)
+  const { leases } = made
+  const rosterOf = (number: number) => {
+    const replaces = leases.roster.current?.id ?? null
+    return { id: `roster-${number}`, number, containers: ['here', 'there'], replaces }
+  }
+  const change = (number: number, whereabouts: Whereabouts[] = []) => {
+    const standing = leases.propose(rosterOf(number))
+    leases.roster.open({ id: `roster-${number}`, whereabouts })
+    return standing
+  }
+  change(1)
+  const request = (taskId: string, extra: Partial<CheckedHomeLeaseRequest> = {}): CheckedHomeLeaseRequest => ({
+    ...{ taskId, owner: 'me', ttlMs: 60_000, provisional: false, roster: 'roster-1' },
+    ...extra,
+  })
+  const elsewhere = (taskId: string, leaseId = `lease-of-${taskId}`): Whereabouts => ({
+    taskId,
+    leaseId,
+    owner: 'me',
+    containerId: 'there',
+  })
+  return { ...made, rosterOf, change, request, elsewhere }
+}
+
+t.test('a home knows where its tasks are', async (t) => {
+  const { leases, request, elsewhere } = await home(t)
+  const { lease } = await leases.acquireByRoster(request('mine'))
+  t.match(await leases.note({ ...elsewhere('mine'), roster: 'roster-1' }), { lease }, 'a task that has its lease here is nowhere else')
+  t.match(leases.lookUp('other', 'roster-1'), { lease: undefined, elsewhere: undefined })
+  t.match(await leases.note({ ...elsewhere('other'), roster: 'roster-1' }), { elsewhere: undefined })
+  t.match(await leases.note({ ...elsewhere('other'), roster: 'roster-1' }), { elsewhere: undefined }, 'noting it again changes nothing')
+  const second = { ...elsewhere('other', 'second'), roster: 'roster-1' }
+  t.match(await leases.note(second), { elsewhere: { leaseId: 'lease-of-other' } }, 'the first one noted stands')
+  t.match(await leases.acquireByRoster(request('other')), { elsewhere: { containerId: 'there', leaseId: 'lease-of-other' } })
+  t.match(leases.lookUp('other', 'roster-1'), { elsewhere: { leaseId: 'lease-of-other' } })
+  leases.roster.forget('other', 'second')
+  t.match(await leases.acquireByRoster(request('other', { gone: 'second' })), { elsewhere: { leaseId: 'lease-of-other' } })
+  t.match(await leases.note({ ...second, gone: 'lease-of-other' }), { elsewhere: undefined }, 'unless it is known to have ended')
+  t.match(await leases.acquireByRoster(request('other', { gone: 'second' })), { created: true })
+  await t.rejects(leases.acquireByRoster(request('mine', { owner: 'you' })), { code: 'LEASE_OWNER_MISMATCH' })
+})
+
+t.test('what was asked for by another roster than the one in force is refused, but for leases that stand', async (t) => {
+  const { leases, rosterOf, request, elsewhere } = await home(t)
+  const { lease } = await leases.acquireByRoster(request('standing'))
+  await leases.note({ ...elsewhere('noted'), roster: 'roster-1' })
+  t.match(leases.propose(rosterOf(2)), [{ taskId: 'standing' }])
+  for (const roster of ['roster-1', 'roster-2', 'roster-3']) {
+    await t.rejects(leases.acquireByRoster(request('new', { roster })), { code: 'ROSTER_CHANGED' })
+    await t.rejects(leases.acquireByRoster(request('new', { roster, provisional: true })), { code: 'ROSTER_CHANGED' })
+    await t.rejects(leases.note({ ...elsewhere('new'), roster }), { code: 'ROSTER_CHANGED' })
+    t.throws(() => leases.lookUp('new', roster), { code: 'ROSTER_CHANGED' })
+    t.match(await leases.acquireByRoster(request('standing', { roster })), { lease, created: false })
+    t.match(await leases.acquireByRoster(request('noted', { roster })), { elsewhere: { leaseId: 'lease-of-noted' } })
+  }
+  leases.roster.open({ id: 'roster-2', whereabouts: [] })
+  t.match(
+    await leases.acquireByRoster(request('noted', { roster: 'roster-2' })),
+    { created: true },
+    'the notes are those it was opened with',
+  )
+})
+
+t.test('no lease comes to stand by a roster that is no longer in force', async (t) => {
+  const { leases, rosterOf, change, request, slots } = await home(t)
+  const provisional = await leases.acquireByRoster(request('provisional', { provisional: true }))
+  const { take } = slots
+  slots.take = async () => {
+    const slot = await take.call(slots)
+    t.match(change(2), [], 'neither stands')
+    return slot
+  }
+  await t.rejects(leases.acquireByRoster(request('on-its-way')), { code: 'ROSTER_CHANGED' })
+  slots.take = take
+  t.throws(() => leases.confirm(provisional.lease?.leaseId ?? ''), { code: 'LEASE_LOST', message: /containers of the pool changed/ })
+  t.same(leases.all(), [])
+  const asked = leases.acquireByRoster(request('next', { roster: 'roster-2', provisional: true }))
+  t.match(await asked, { created: true }, 'the slots are there again')
+  await t.rejects(leases.acquireByRoster(request('next')), { code: 'ROSTER_CHANGED' }, 'nor does one because its task is asked for')
+  t.equal(leases.ofTask('next')?.provisional, true)
+  for (const number of [1, 2]) t.throws(() => leases.propose(rosterOf(number)), { code: 'ROSTER_CHANGED' })
+})
+
+t.test('a task whose lease is being made at home is noted down nowhere else', async (t) => {
+  const { leases, request, elsewhere } = await home(t)
+  const making = leases.acquireByRoster(request('a'))
+  const noting = leases.note({ ...elsewhere('a'), roster: 'roster-1' })
+  const { lease } = await making
+  t.match(await noting, { lease })
+  t.match(leases.lookUp('a', 'roster-1'), { lease })
 })

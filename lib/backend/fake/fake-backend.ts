@@ -127,6 +127,17 @@ export class FakeBackend implements Backend {
     if (container) container.paused = undefined
   }
 
+  /** Lets the server of a container start anew, at the same address: its leases are lost, its connections break. */
+  restart(id: string): Promise<void> {
+    return this.#change(async () => {
+      const container = this.#containers.find((one) => one.id === id)
+      if (!container?.alive) return
+      await container.server.crash()
+      const { server, url } = await this.#serve(container, Number(new URL(container.url).port))
+      Object.assign(container, { server, url })
+    })
+  }
+
   /** Makes the next `grow` fail with this error. */
   failNextGrow(error: SlotpoolError): void {
     this.#failure = error
@@ -134,6 +145,10 @@ export class FakeBackend implements Backend {
 
   async #start(index: number): Promise<FakeContainer> {
     const container: Pick<FakeContainer, 'paused'> = { paused: undefined }
+    return Object.assign(container, { id: randomUUID(), index, ...(await this.#serve(container, 0)), alive: true })
+  }
+
+  async #serve(container: Pick<FakeContainer, 'paused'>, port: number): Promise<Pick<FakeContainer, 'server' | 'url'>> {
     const server = await SandboxServer.start({
       pool: 'fake',
       slots: this.#slots,
@@ -144,10 +159,10 @@ export class FakeBackend implements Backend {
       beforeRequest: async () => container.paused?.over,
       log: pino({ enabled: false }),
     })
-    const url = await server.listen({ host: '127.0.0.1', port: 0 })
+    const url = await server.listen({ host: '127.0.0.1', port })
     // A test that forgets to take its pool down ends all the same.
     server.unref()
-    return Object.assign(container, { id: randomUUID(), index, server, url, alive: true })
+    return { server, url }
   }
 
   #change<T>(work: () => Promise<T>): Promise<T> {

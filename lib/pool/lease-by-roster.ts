@@ -1,0 +1,246 @@
+import type { SandboxClient } from '../client/sandbox-client.ts'
+import { SlotpoolError } from '../errors.ts'
+import type { Lease } from '../wire/lease.ts'
+import { ownerMismatch } from '../wire/owner-mismatch.ts'
+import type { HomeAnswer, HomeLeaseRequest, Whereabouts } from '../wire/roster.ts'
+import { type AgreedRoster, type Member, neverServed } from './agree-on-roster.ts'
+import { askForSlot } from './ask-for-slot.ts'
+import type { ReadyContainer } from './containers.ts'
+import { homeOf, homeOrder } from './home-order.ts'
+import { askBriefly, isUnreachable, type SilentContainer } from './silent-container.ts'
+
+/** After so many full containers all others are asked at once which of them have an idle slot. */
+const triedOneByOne = 8
+
+const giveWayTimeoutMs = 5_000
+
+/** A lease and the container it is in. */
+export interface PlacedLease {
+  at: ReadyContainer
+  lease: Lease
+  /** The home of its task, when that is another container: it keeps a note of the lease. */
+  notedAt?: SandboxClient
+}
+
+/** The roster is not what it was taken for: it was refused, or a member of it could not be asked. */
+export class RosterDoubted extends Error {
+  readonly refusedBy: ReadyContainer | undefined
+  readonly silent: SilentContainer | undefined
+
+  constructor(why: { refusedBy: ReadyContainer } | { silent: SilentContainer }) {
+    super('the roster was doubted')
+    this.refusedBy = 'refusedBy' in why ? why.refusedBy : undefined
+    this.silent = 'silent' in why ? why.silent : undefined
+  }
+}
+
+/** What a task is asked for with. */
+export interface TaskTerms {
+  taskId: string
+  owner: string
+  lifetimeMs: number
+}
+
+/** The way to a task's slot by one roster. All of it throws {@link RosterDoubted} when that is not in force, or a container was silent. */
+export class LeaseByRoster {
+  readonly #roster: AgreedRoster
+  readonly #terms: TaskTerms
+  readonly #signal: AbortSignal
+  readonly #home: Member
+
+  constructor(roster: AgreedRoster, terms: TaskTerms, signal: AbortSignal) {
+    this.#roster = roster
+    this.#terms = terms
+    this.#signal = signal
+    this.#home = homeOf(terms.taskId, roster.members) as Member
+  }
+
+  /** The lease that a task has, whoever has it and wherever it is: its home knows. */
+  async locate(): Promise<PlacedLease | undefined> {
+    const { taskId } = this.#terms
+    const at = reachable(this.#home)
+    for (;;) {
+      const { lease, elsewhere } = await this.#ask(this.#home, (either) => at.client.taskAtHome(taskId, this.#roster.id, either))
+      if (lease) return { at, lease }
+      if (!elsewhere) return undefined
+      const noted = await this.#noted(elsewhere)
+      if (noted) return noted
+      await this.#ask(this.#home, (either) => at.client.forgetWhereabouts(taskId, elsewhere.leaseId, either))
+    }
+  }
+
+  /** The lease that a task of this owner has, for another lifetime. @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
+  async find(): Promise<PlacedLease | undefined> {
+    const located = await this.locate()
+    return located && this.#joined(located)
+  }
+
+  /**
+   * The lease that a task has, or a new one: in its home, or when that is full, in another container, of which its home keeps note. Undefined
+   * when all are full. `later` takes work that goes on when this gave up.
+   *
+   * @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`.
+   */
+  async take(later: (work: Promise<void>) => void): Promise<PlacedLease | undefined> {
+    let gone: string | undefined
+    for (;;) {
+      const answer = await this.#request(this.#home, { ...(gone === undefined ? {} : { gone }) }, later)
+      let elsewhere: Whereabouts | null | undefined
+      if (answer?.lease) return { at: reachable(this.#home), lease: answer.lease }
+      if (answer) elsewhere = answer.elsewhere
+      else {
+        const overflow = await this.#takeElsewhere(gone, later)
+        if (!overflow || 'at' in overflow) return overflow
+        elsewhere = overflow.elsewhere
+        // Its lease ended before it stood, or its task has come to have one at home meanwhile.
+        if (!elsewhere) continue
+      }
+      const noted = elsewhere && (await this.#noted(elsewhere))
+      const standing = noted && (await this.#joined(noted))
+      if (standing) return standing
+      gone = elsewhere?.leaseId
+    }
+  }
+
+  /** The lease in the first other container that has a slot, or where the home says that the task is by now. */
+  async #takeElsewhere(
+    gone: string | undefined,
+    later: (work: Promise<void>) => void,
+  ): Promise<PlacedLease | { elsewhere: Whereabouts | null } | undefined> {
+    const { taskId, owner } = this.#terms
+    const home = reachable(this.#home)
+    for await (const member of this.#others()) {
+      const answer = await this.#request(member, { provisional: true }, later).catch((error) => {
+        // Whatever is there, the home knows of it: the next one will do.
+        if (error instanceof RosterDoubted && error.silent) return undefined
+        throw error
+      })
+      if (!answer?.lease) continue
+      const { lease } = answer
+      const at = reachable(member)
+      if (!lease.provisional) return { at, lease, notedAt: home.client }
+      let told: HomeAnswer
+      try {
+        told = await this.#ask(this.#home, (either) =>
+          home.client.noteWhereabouts(
+            {
+              ...{ roster: this.#roster.id, taskId, owner, containerId: member.id, leaseId: lease.leaseId },
+              ...(gone === undefined ? {} : { gone }),
+            },
+            either,
+          ),
+        )
+      } catch (error) {
+        later(giveWay(at, lease))
+        throw error
+      }
+      if (told.lease || told.elsewhere) {
+        later(giveWay(at, lease))
+        return { elsewhere: told.elsewhere }
+      }
+      const standing = await this.#standing({ at, lease, notedAt: home.client }).catch((error) => {
+        later(giveWay(at, lease))
+        throw error
+      })
+      return standing ?? { elsewhere: null }
+    }
+    return undefined
+  }
+
+  /** The other containers, in an order of the task's own; after some, only those that say they have an idle slot. */
+  async *#others(): AsyncGenerator<Member> {
+    const others = homeOrder(this.#terms.taskId, this.#roster.members).slice(1)
+    yield* others.slice(0, triedOneByOne)
+    const rest = others.slice(triedOneByOne)
+    const idle = await Promise.all(
+      rest.map(async (one) => {
+        if (!one.at) return 0
+        const { client } = one.at
+        return askBriefly((either) => client.idle(0, either), this.#signal).catch((error) => {
+          if (isUnreachable(error)) return 0
+          throw error
+        })
+      }),
+    )
+    yield* rest.filter((_, index) => (idle[index] as number) > 0)
+  }
+
+  /** The lease that a home has noted down; undefined when it has ended. */
+  async #noted(where: Whereabouts): Promise<PlacedLease | undefined> {
+    const member = this.#roster.members.find((one) => one.id === where.containerId)
+    const home = reachable(this.#home)
+    // Its home knows of a container of which this roster does not.
+    if (!member) throw new RosterDoubted({ refusedBy: home })
+    const at = reachable(member)
+    const lease = await this.#ask(member, (either) => at.client.leaseOfTask(where.taskId, either))
+    return lease?.leaseId === where.leaseId ? { at, lease, notedAt: home.client } : undefined
+  }
+
+  /** The lease for another lifetime, and standing. Undefined when it has ended. @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
+  async #joined(placed: PlacedLease): Promise<PlacedLease | undefined> {
+    const { taskId, owner, lifetimeMs } = this.#terms
+    const { at, lease } = placed
+    if (lease.owner !== owner) throw ownerMismatch(taskId, lease.owner, owner)
+    const renewed = await unlessGone(this.#askAt(at, (either) => at.client.renew(lease.leaseId, lifetimeMs, either)))
+    return renewed?.provisional ? this.#standing(placed) : renewed && { ...placed, lease: renewed }
+  }
+
+  /** Makes a provisional lease that is noted down stand. Undefined when it has ended. */
+  async #standing(placed: PlacedLease): Promise<PlacedLease | undefined> {
+    const { at, lease } = placed
+    const confirmed = await unlessGone(this.#askAt(at, (either) => at.client.confirm(lease.leaseId, either)))
+    return confirmed && { ...placed, lease: confirmed }
+  }
+
+  /** Undefined when the container is full. */
+  async #request(
+    member: Member,
+    more: Pick<HomeLeaseRequest, 'gone' | 'provisional'>,
+    later: (work: Promise<void>) => void,
+  ): Promise<HomeAnswer | undefined> {
+    const { taskId, owner, lifetimeMs } = this.#terms
+    const { client } = reachable(member)
+    const request: HomeLeaseRequest = { taskId, owner, ttlMs: lifetimeMs, roster: this.#roster.id, ...more }
+    try {
+      return await this.#ask(member, (signal) => askForSlot(client, request, signal, later), this.#signal)
+    } catch (error) {
+      if (error instanceof SlotpoolError && error.code === 'SLOT_UNAVAILABLE') return undefined
+      throw error
+    }
+  }
+
+  #askAt<T>(at: ReadyContainer, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#ask({ id: at.container.id, node: at.container.node, at, hash: 0 }, ask)
+  }
+
+  /** With `signal`, `ask` sees by itself to it that it takes not too long. */
+  async #ask<T>(member: Member, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      return signal ? await ask(signal) : await askBriefly(ask, this.#signal)
+    } catch (error) {
+      if (isUnreachable(error)) throw new RosterDoubted({ silent: { id: member.id, node: member.node, error } })
+      if (error instanceof SlotpoolError && error.code === 'ROSTER_CHANGED') throw new RosterDoubted({ refusedBy: reachable(member) })
+      throw error
+    }
+  }
+}
+
+/** The connection to a member. */
+function reachable(member: Member): ReadyContainer {
+  if (member.at) return member.at
+  throw new RosterDoubted({ silent: neverServed(member) })
+}
+
+/** Ends a lease unless somebody has confirmed it, who may be using it by now. If it cannot be ended it ends by itself. */
+async function giveWay(at: ReadyContainer, lease: Lease): Promise<void> {
+  await at.client.releaseProvisional(lease.leaseId, AbortSignal.timeout(giveWayTimeoutMs)).catch(() => {})
+}
+
+async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (error instanceof SlotpoolError && ['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)) return undefined
+    throw error
+  }
+}
