@@ -18,7 +18,7 @@ async function copyOf(t: Test) {
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   const run = (...args: string[]) =>
     promisify(execFile)(process.execPath, [join(folder, 'sandbox-server.js'), ...args], {
-      env: { ...process.env, TMPDIR: join(folder, 'tmp') },
+      env: { ...process.env, TMPDIR: temporary },
     })
   return { temporary, run, cache: join(folder, 'sandbox-server.cache') }
 }
