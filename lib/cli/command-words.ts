@@ -1,5 +1,5 @@
 /** Options that take no value. */
-const flags = new Set(['--json', '--help', '-h', '--version', '--all', '--watch'])
+const flags = new Set(['--json', '--trace', '--help', '-h', '--version', '--all', '--watch'])
 
 /** Takes a value, and would be read as the negation of another option if it stood apart from it. */
 const noOutputTimeout = '--no-output-timeout'

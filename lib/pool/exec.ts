@@ -42,6 +42,22 @@ export interface ExecOptions<T extends string | Buffer = string> {
   onStderr?: OutputCallback<T>
 }
 
+/** Where the time of a command went, in milliseconds; together they are all of it. */
+export interface ExecPhases {
+  /** In this process, before it was sent and after its end was known. */
+  clientMs: number
+  /** On its way to the sandbox server and back, parsing included. */
+  wireMs: number
+  /** At the server, until it was on its way into its slot. */
+  queueMs: number
+  /** Until it was in there. */
+  enterMs: number
+  /** The command itself: `durationMs`. */
+  runMs: number
+  /** From its end until the last of its output was read. */
+  drainMs: number
+}
+
 /** How a command ended. A non-zero exit is a result, not an exception. */
 export interface ExecResult<T extends string | Buffer = string> {
   stdout: T
@@ -59,7 +75,9 @@ export interface ExecResult<T extends string | Buffer = string> {
   skippedEnv: string[]
   /** Output was left out of `stdout` or `stderr`. */
   truncated: boolean
+  /** From the start of the command to its end. */
   durationMs: number
+  phases: ExecPhases
   executionId: string
 }
 
@@ -82,11 +100,13 @@ export async function runCommand<T extends string | Buffer>(
   command: string,
   options: ExecOptions<T>,
 ): Promise<ExecResult<T>> {
+  const beganAt = performance.now()
   checkOptions(options)
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes
   const stdout = new StreamEnd<T>(maxBytes, options.encoding ?? 'utf8', options.onStdout)
   const stderr = new StreamEnd<T>(maxBytes, options.encoding ?? 'utf8', options.onStderr)
   const cwd = options.cwd ?? target.defaults.cwd
+  const sentAt = performance.now()
   const end = await execute(target.client, {
     leaseId: target.leaseId,
     executionId: options.executionId ?? randomUUID(),
@@ -102,9 +122,11 @@ export async function runCommand<T extends string | Buffer>(
     sink: sinkOf(stdout, stderr),
     signal: options.signal,
   })
+  const knownAt = performance.now()
   await stdout.finish()
   await stderr.finish()
-  return result(end, stdout, stderr, options.signal)
+  const whole = result(end, stdout, stderr, options.signal)
+  return { ...whole, phases: phasesOf(end, knownAt - sentAt, performance.now() - beganAt) }
 }
 
 function result<T extends string | Buffer>(
@@ -112,7 +134,7 @@ function result<T extends string | Buffer>(
   stdout: StreamEnd<T>,
   stderr: StreamEnd<T>,
   signal: AbortSignal | undefined,
-): ExecResult<T> {
+): Omit<ExecResult<T>, 'phases'> {
   if (end.cancelled) {
     throw new SlotpoolError(
       'CANCELLED',
@@ -138,6 +160,13 @@ function result<T extends string | Buffer>(
     durationMs: end.durationMs,
     executionId: end.executionId,
   }
+}
+
+/** The server's clock is not ours, so what it spent is taken from what we waited. */
+function phasesOf({ phases, durationMs: runMs }: ExecutionEnd, waitedMs: number, wholeMs: number): ExecPhases {
+  const { queueMs, enterMs, drainMs } = phases
+  const wireMs = Math.max(0, waitedMs - queueMs - enterMs - runMs - drainMs)
+  return { clientMs: wholeMs - waitedMs, wireMs, queueMs, enterMs, runMs, drainMs }
 }
 
 /** Where one stream ends up: in the result, and in the caller's callback. */

@@ -15,6 +15,8 @@ export abstract class Execution extends EventEmitter<{ progress: [] }> {
   readonly request: CheckedExecutionRequest
   readonly stdout: OutputLog
   readonly stderr: OutputLog
+  /** On the clock of `performance.now()`. */
+  protected readonly receivedAtMs = performance.now()
   #outcome: Outcome | undefined
 
   /** `retainedBytes` is how much of each stream is kept for readers; by default as much as a source that waits for them needs. */

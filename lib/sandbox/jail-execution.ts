@@ -93,6 +93,7 @@ export class JailExecution extends Execution {
 
   protected async perform(): Promise<Outcome> {
     const reached = await this.#bounds.watch(() => this.#endFor('disk'))
+    const launchedAt = performance.now()
     const launched = await this.#launch().catch(async (error) => {
       reached()
       this.#group?.leave()
@@ -108,6 +109,7 @@ export class JailExecution extends Execution {
       clearTimeout(timer)
       await this.#ending
       await Promise.all(this.#pipes.map((pipe) => pipe.drain()))
+      const drainMs = performance.now() - startedAt - durationMs
       const limit = reached()
       const cause = this.#cause
       if (this.#failure && (cause === undefined || cause === 'cancelled')) throw this.#failure
@@ -125,6 +127,7 @@ export class JailExecution extends Execution {
           skippedEnv: this.#environment.skipped,
           cancelled: cause === 'cancelled',
           durationMs,
+          phases: { queueMs: launchedAt - this.receivedAtMs, enterMs: startedAt - launchedAt, drainMs },
           stdoutBytes: this.stdout.bytes,
           stderrBytes: this.stderr.bytes,
         },

@@ -33,6 +33,16 @@ export const executionRequest = z.strictObject({
 export type ExecutionRequest = z.input<typeof executionRequest>
 export type CheckedExecutionRequest = z.output<typeof executionRequest>
 
+/** Where the time of an execution went at the server, in milliseconds, besides that of the command itself. */
+export const serverPhases = z.object({
+  /** From when the server had the request until the command was on its way into the slot. */
+  queueMs: z.number(),
+  /** From then until it was in there. */
+  enterMs: z.number(),
+  /** From the end of the command until the last of its output was read. */
+  drainMs: z.number(),
+})
+
 /** How an execution ended. Exactly one of `exitCode` and `signal` is set. */
 export const executionEnd = z.object({
   executionId: z.string(),
@@ -52,6 +62,7 @@ export const executionEnd = z.object({
   cancelled: z.boolean(),
   /** From the start of the command to its end, in milliseconds. */
   durationMs: z.number(),
+  phases: serverPhases,
   /** Bytes that the command wrote, whether or not they were still held for this reader. */
   stdoutBytes: z.number(),
   stderrBytes: z.number(),

@@ -42,7 +42,7 @@ t.test('exec', async (t) => {
     t.equal(code, 3)
     t.equal(stderr, '')
     t.match(stdout, /^\{.*\}\n$/)
-    const { execution_id, duration_ms, ...rest } = JSON.parse(stdout)
+    const { execution_id, duration_ms, phases_ms, ...rest } = JSON.parse(stdout)
     t.same(rest, {
       task_id: 'json',
       stdout: 'out\n',
@@ -57,8 +57,19 @@ t.test('exec', async (t) => {
     })
     t.match(execution_id, /^[0-9a-f-]{36}$/)
     t.type(duration_ms, 'number')
+    t.same(Object.keys(phases_ms), ['client', 'wire', 'queue', 'enter', 'run', 'drain'])
+    t.equal(phases_ms.run, duration_ms)
+    t.ok(Object.values(phases_ms as Record<string, number>).every((ms) => ms >= 0))
     t.match(JSON.parse((await run(['exec', '--json', 'kill -9 $$'])).stdout), { task_id: null, exit_code: 137, signal: 'SIGKILL' })
     await run(['release', '--task-id', 'json'])
+  })
+
+  await t.test('--trace says where the time went, and leaves stdout alone', async (t) => {
+    const parts = (names: string[]) => new RegExp(`^slotpool: ${names.map((name) => `${name} [\\d.]+`).join(', ')} ms\n$`)
+    const phases = ['start', 'open', 'lease', 'client', 'wire', 'queue', 'enter', 'run', 'drain']
+    t.match(await run(['exec', '--trace', '--task-id', 'trace', 'echo out']), { code: 0, stdout: 'out\n', stderr: parts(phases) })
+    await run(['release', '--task-id', 'trace'])
+    t.match(await run(['exec', '--trace', 'exit 3']), { code: 3, stdout: '', stderr: parts([...phases, 'release']) })
   })
 
   await t.test('--env, more than once, and --cwd', async (t) => {

@@ -14,6 +14,7 @@ const result: ExecResult = {
   skippedEnv: [],
   truncated: false,
   durationMs: 1,
+  phases: { clientMs: 0, wireMs: 0, queueMs: 0, enterMs: 0, runMs: 1, drainMs: 0 },
   executionId: 'e',
 }
 const limits = { ...noLimits, memoryBytes: { value: 512 * 2 ** 20, by: 'cgroup' } } as const

@@ -91,6 +91,7 @@ export class ScriptedExecution extends Execution {
           skippedEnv: this.#environment.skipped,
           cancelled: !result && this.#timedOut === null,
           durationMs: performance.now() - startedAt,
+          phases: { queueMs: startedAt - this.receivedAtMs, enterMs: 0, drainMs: 0 },
           stdoutBytes: this.stdout.bytes,
           stderrBytes: this.stderr.bytes,
         },

@@ -12,6 +12,7 @@ import { type LimitsInForce, noLimits } from '../../wire/limits.ts'
 import { runCli } from '../context.ts'
 import { notice, writeStderr, writeStdout } from '../output.ts'
 import { poolOptionsOf, withStartOptions } from '../pool-options.ts'
+import { phasesByName, roundedMs, Trace } from '../trace.ts'
 import { refuseForeignBytes } from '../utf8-arguments.ts'
 
 interface ExecArguments {
@@ -22,6 +23,7 @@ interface ExecArguments {
   allowEnv?: string[] | undefined
   noOutputTimeout?: string | undefined
   json: boolean
+  trace: boolean
   '--'?: string[] | undefined
 }
 
@@ -46,6 +48,7 @@ export const execCommand: CommandModule<object, ExecArguments> = {
           describe: 'KEY that --env passes on although it is reserved; may be repeated',
         },
         json: { type: 'boolean', default: false, describe: 'print one JSON object instead of the output' },
+        trace: { type: 'boolean', default: false, describe: 'say on stderr where the time went' },
       })
       .example('$0 exec --task-id a "echo hi > f; pwd"', 'a file that the next command of task a finds'),
   handler: (args) =>
@@ -61,11 +64,14 @@ export const execCommand: CommandModule<object, ExecArguments> = {
       checkEnv(env)
       const timeoutMs = parseSeconds('timeout', args.timeout)
       const noOutputTimeoutMs = parseSeconds('no-output-timeout', args.noOutputTimeout)
+      const trace = new Trace()
       await using pool = await SlotPool.open({ ...poolOptionsOf(args), signal, onNotice: notice })
+      trace.mark('open')
       let limits: LimitsInForce = noLimits
-      const run = (slot: Slot): Promise<ExecResult> => {
+      const run = async (slot: Slot): Promise<ExecResult> => {
+        trace.mark('lease')
         limits = slot.view.limits
-        return slot.exec(command, {
+        const result = await slot.exec(command, {
           env,
           allowEnv: args.allowEnv ?? [],
           signal,
@@ -74,11 +80,15 @@ export const execCommand: CommandModule<object, ExecArguments> = {
           ...(args.cwd === undefined ? {} : { cwd: args.cwd }),
           ...(args.json ? {} : streaming),
         })
+        trace.addPhases(result.phases)
+        return result
       }
       const result =
         args.taskId === undefined
           ? await pool.withSlot(`exec-${randomUUID()}`, run, { signal })
           : await run(await pool.lease(args.taskId, { heartbeat: false, signal }))
+      if (args.taskId === undefined) trace.mark('release')
+      if (args.trace) notice(`slotpool: ${trace.line()}`)
       if (args.json) await writeStdout(`${JSON.stringify(toJson(result, args.taskId))}\n`)
       else
         for (const line of remarks(result, { timeoutMs: timeoutMs ?? pool.config.timeoutMs, noOutputTimeoutMs, limits }))
@@ -108,7 +118,8 @@ function toJson(result: ExecResult, taskId: string | undefined): object {
     limit: result.limit,
     skipped_env: result.skippedEnv,
     truncated: result.truncated,
-    duration_ms: Math.round(result.durationMs * 1000) / 1000,
+    duration_ms: roundedMs(result.durationMs),
+    phases_ms: phasesByName(result.phases),
   }
 }
 
