@@ -77,6 +77,7 @@ export class SandboxServer {
       folder: options.slotsFolder,
       limits: this.#limits,
       groups: options.groups ?? null,
+      onMade: (slot) => runtime.makeReady(slot),
       log,
     })
     this.#leases = new LeaseTable({

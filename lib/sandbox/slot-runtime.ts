@@ -7,6 +7,8 @@ import type { Slot } from './slots.ts'
 export interface SlotRuntime {
   /** Makes ready what executions need. */
   start(): Promise<void>
+  /** Takes note of a new slot, and begins what its first command would else wait for. */
+  makeReady(slot: Slot): void
   /** An execution that has yet to be run. */
   execution(id: string, request: CheckedExecutionRequest, slot: Slot): Execution
   readonly files: FileSystem

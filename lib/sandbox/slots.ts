@@ -24,10 +24,7 @@ const preparingPatienceMs = 10_000
 /** A number to make a slot of, and the jail that had it before, which may not have come to its end. */
 type Vacancy = { number: number; before: Jail | undefined }
 
-type Stocked = { number: number; root: string; over: boolean } & (
-  | { jail: Jail; bounds: SlotBounds }
-  | { failure: unknown; before: Jail | undefined }
-)
+type Stocked = { number: number; root: string; over: boolean } & ({ slot: Slot } | { failure: unknown; before: Jail | undefined })
 
 /**
  * The slots of this container. Their jails are made ahead of time, each is used for one lease, and a slot that comes back is made anew:
@@ -39,6 +36,7 @@ export class Slots {
   readonly #folder: string
   readonly #limits: LimitsInForce
   readonly #groups: ControlGroups | null
+  readonly #onMade: ((slot: Slot) => void) | undefined
   readonly #log: Logger
   readonly #pool: Pool<Stocked>
   readonly #states: SlotState[]
@@ -60,6 +58,8 @@ export class Slots {
     limits?: LimitsInForce
     /** The server's control groups. Default: there are none. */
     groups?: ControlGroups | null
+    /** Called with each slot that was made, before anybody has it. */
+    onMade?: (slot: Slot) => void
     log: Logger
   }) {
     this.count = options.count
@@ -67,6 +67,7 @@ export class Slots {
     this.#folder = options.folder
     this.#limits = options.limits ?? noLimits
     this.#groups = options.groups ?? null
+    this.#onMade = options.onMade
     this.#log = options.log
     this.#states = new Array<SlotState>(options.count).fill('wiping')
     this.#free = [...this.#states.keys()].map((number) => ({ number, before: undefined }))
@@ -110,18 +111,18 @@ export class Slots {
     this.#taking++
     const stocked = await this.#takeUsable().finally(() => this.#taking--)
     this.#states[stocked.number] = 'leased'
-    const slot = { number: stocked.number, jail: stocked.jail, bounds: stocked.bounds }
+    const { slot } = stocked
     this.#stocked.set(slot, stocked)
     return slot
   }
 
   /** One that failed is made anew behind this, and another taken. When as many have failed as there are to be had, that is the answer. */
-  async #takeUsable(): Promise<Extract<Stocked, { jail: Jail }>> {
+  async #takeUsable(): Promise<Extract<Stocked, { slot: Slot }>> {
     for (let failures = 1; ; failures++) {
       const stocked = await this.#pool.acquire().catch((cause) => {
         throw this.#full(cause)
       })
-      if ('jail' in stocked) return stocked
+      if ('slot' in stocked) return stocked
       const available = this.#states.filter((state) => state !== 'leased').length
       await this.#pool.destroy(stocked)
       if (failures >= available) throw SlotpoolError.from(stocked.failure)
@@ -175,11 +176,11 @@ export class Slots {
       // Where the jail before it could not be ended, its processes must be gone now: they may have the very uid of the next tenant.
       await before?.end()
       alive = undefined
-      const { jail, bounds } = await this.#turns.inTurn(() => this.#make(number, root))
+      const slot = await this.#turns.inTurn(() => this.#make(number, root))
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
-      const stocked: Stocked = { number, root, over: false, jail, bounds }
-      void jail.ended.then(() => {
+      const stocked: Stocked = { number, root, over: false, slot }
+      void slot.jail.ended.then(() => {
         stocked.over = true
       })
       return stocked
@@ -193,14 +194,16 @@ export class Slots {
     }
   }
 
-  async #make(number: number, root: string): Promise<{ jail: Jail; bounds: SlotBounds }> {
+  async #make(number: number, root: string): Promise<Slot> {
     if (this.#closing) throw new SlotpoolError('SLOT_UNAVAILABLE', 'the sandbox server is being shut down')
     const jail = await this.#kind.make(number, root)
     const bounds = await this.#bounds(number, root, jail).catch(async (error) => {
       await jail.end()
       throw error
     })
-    return { jail, bounds }
+    const slot = { number, jail, bounds }
+    this.#onMade?.(slot)
+    return slot
   }
 
   async #bounds(number: number, root: string, jail: Jail): Promise<SlotBounds> {
@@ -217,8 +220,8 @@ export class Slots {
   async #discard(stocked: Stocked): Promise<void> {
     // At once, since the pool makes the next slot without waiting for this; its jail has ended, unless all are being closed.
     this.#states[stocked.number] = 'wiping'
-    this.#free.push({ number: stocked.number, before: 'jail' in stocked ? stocked.jail : stocked.before })
-    if ('jail' in stocked) await endWhole(stocked)
+    this.#free.push({ number: stocked.number, before: 'slot' in stocked ? stocked.slot.jail : stocked.before })
+    if ('slot' in stocked) await endWhole(stocked.slot)
     await this.#kind.wipe(stocked.root)
   }
 

@@ -50,6 +50,8 @@ export class ScriptedRuntime implements SlotRuntime {
 
   async start(): Promise<void> {}
 
+  makeReady(): void {}
+
   execution(id: string, request: CheckedExecutionRequest, { jail }: Slot): Execution {
     return new ScriptedExecution(id, request, { script: this.#script, files: this.files.treeOf(jail).files, slot: jail })
   }
