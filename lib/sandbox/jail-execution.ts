@@ -165,10 +165,10 @@ export class JailExecution extends Execution {
     return launched
   }
 
-  #launchReady(ready: ReadyShell, launch: Launch): Launched {
+  async #launchReady(ready: ReadyShell, launch: Launch): Promise<Launched> {
     this.#group = ready.group
     try {
-      return launchReady(ready, launch)
+      return await launchReady(ready, launch)
     } catch (error) {
       ready.drop()
       throw error
@@ -197,7 +197,8 @@ export class JailExecution extends Execution {
       this.#listenForSilence()
       const { outputBytes } = this.#bounds.limits
       if (outputBytes !== null && this.stdout.bytes + this.stderr.bytes > outputBytes.value) this.#endFor('output')
-      this.emit('progress')
+      // Once it has ended, its outcome is told of in a moment, and this with it.
+      if (!this.#exited) this.emit('progress')
     })
   }
 

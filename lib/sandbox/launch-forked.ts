@@ -24,9 +24,11 @@ export async function launchForked(server: ForkServer, slotPipes: SlotPipes, lau
 }
 
 /** Hands a command to a shell that waits for it in its slot. */
-export function launchReady({ shell, pipes }: ReadyShell, { command, env, isWanted }: Launch): Launched {
+export async function launchReady({ shell, pipes }: ReadyShell, { command, env, isWanted }: Launch): Promise<Launched> {
   isWanted()
   shell.run(`${executionVariable}=${env[executionVariable]}`, command)
+  // It normally has. Before that its pipes have no writer, which whoever reads one that had another would take for its end.
+  await shell.begun
   return launched(shell, pipes)
 }
 

@@ -15,6 +15,10 @@ const mostRoomBytes = 8192
 const startsOtherwise =
   /^(BASH|LC_|LD_|LANG$|LANGUAGE$|SHELLOPTS$|POSIXLY_CORRECT$|SECONDS$|IFS$|PWD$|OLDPWD$|PS4$|SLOTPOOL_EXECUTION_ID$|_$|$|[^=]*[^A-Za-z0-9_])/
 
+/** How many wait at most, and within what time of the last a command is one of many: a shell takes longer to start than a short command to run. */
+const mostShells = 3
+const soonMs = 50
+
 /** What a command is run with, besides itself and its id. Shells are made ready for commands that are run with the same. */
 export interface ShellTerms {
   cwd: string
@@ -33,16 +37,19 @@ export interface ReadyShell {
   drop(): void
 }
 
+type Waiting = ReadyShell & { key: string; roomBytes: number }
+
 /**
- * The shell of a slot that has been started before its command comes, so that a command is not kept waiting for bash, nor for its way into
+ * The shells of a slot that has been started before its command comes, so that a command is not kept waiting for bash, nor for its way into
  * the slot. It is made for commands like the last one: a task's commands tend to be run in one folder and with one environment.
  */
 export class ReadyShells {
   readonly #server: ForkServer
   readonly #pipes: SlotPipes
   readonly #group: () => Promise<ExecutionGroup | null>
-  #ready: (ReadyShell & { key: string; roomBytes: number }) | undefined
-  #preparing = false
+  #waiting: Waiting[] = []
+  #preparing = 0
+  #lastTakenAtMs = Number.NEGATIVE_INFINITY
   #over = false
 
   /** `group` makes a control group for one execution, null where there are none: an execution is not told from its slot then. */
@@ -52,39 +59,45 @@ export class ReadyShells {
     this.#group = parts.group
     void parts.ended.then(() => {
       this.#over = true
-      for (const { pipe } of this.#ready?.pipes ?? []) pipe.close()
-      this.#ready = undefined
+      for (const { pipe } of this.#waiting.splice(0).flatMap(({ pipes }) => pipes)) pipe.close()
     })
   }
 
   /** The shell that waits for such a command. It is the caller's then. */
   take(command: string, of: ShellTerms): ReadyShell | undefined {
-    const ready = this.#ready
-    if (!ready || ready.key !== keyOf(of) || Buffer.byteLength(command) > ready.roomBytes) return undefined
-    this.#ready = undefined
-    return ready
+    const key = keyOf(of)
+    const bytes = Buffer.byteLength(command)
+    const at = this.#waiting.findIndex((one) => one.key === key && bytes <= one.roomBytes)
+    return at === -1 ? undefined : this.#waiting.splice(at, 1)[0]
   }
 
-  /** Begins to make one ready for a command like this one, unless there is. */
+  /** Begins to make one ready for a command like this one, unless there is; more than one where the last was soon before. */
   prepare(command: string, of: ShellTerms): void {
+    const nowMs = performance.now()
+    const wanted = nowMs - this.#lastTakenAtMs < soonMs ? mostShells : 1
+    this.#lastTakenAtMs = nowMs
+    if (this.#over || this.#server.unfit !== undefined) return
     const roomBytes = roomFor(command)
     const key = keyOf(of)
-    if (this.#preparing || this.#over || this.#server.unfit !== undefined) return
-    if (this.#ready?.key === key && this.#ready.roomBytes >= roomBytes) return
-    this.#ready?.drop()
-    this.#ready = undefined
+    const fits = (one: Waiting): boolean => one.key === key && one.roomBytes >= roomBytes
+    for (const one of this.#waiting.filter((one) => !fits(one))) one.drop()
+    this.#waiting = this.#waiting.filter(fits)
     if (roomBytes > mostRoomBytes || !isPlain(of)) return
-    this.#preparing = true
+    while (this.#waiting.length + this.#preparing < wanted) this.#begin(key, roomBytes, of)
+  }
+
+  #begin(key: string, roomBytes: number, of: ShellTerms): void {
+    this.#preparing++
     this.#make(roomBytes, of)
       .then((ready) => {
         if (ready && this.#over) for (const { pipe } of ready.pipes) pipe.close()
-        else if (ready) this.#ready = { ...ready, key, roomBytes }
+        else if (ready) this.#waiting.push({ ...ready, key, roomBytes })
       })
       .catch(() => {
         // The command that would have had it is forked, and says what is wrong.
       })
       .finally(() => {
-        this.#preparing = false
+        this.#preparing--
       })
   }
 
@@ -110,8 +123,10 @@ export class ReadyShells {
     })
     const drop = (): void => {
       shell.drop()
-      for (const { pipe } of pipes) pipe.discard()
-      void shell.ended.then(() => group.leave())
+      void shell.ended.then(() => {
+        for (const { pipe } of pipes) pipe.close()
+        group.leave()
+      })
     }
     return { shell, pipes, group, drop }
   }

@@ -28,6 +28,8 @@ async function slotPipes(t: Test): Promise<{ pipes: SlotPipes; end: () => Promis
 
 /** All that `write` writes, and what is read of it: at once when it is over, or as a stream while it goes on. */
 async function read({ path, pipe }: NamedPipe, how: 'at once' | 'as a stream', words: readonly string[]): Promise<string> {
+  // As by a fork server, before anybody reads.
+  const writer = await open(path, 'w')
   let said = ''
   const heard = new Promise<void>((resolve) => {
     pipe.listen((chunk) => {
@@ -35,7 +37,6 @@ async function read({ path, pipe }: NamedPipe, how: 'at once' | 'as a stream', w
       if (said === words.join('')) resolve()
     })
   })
-  const writer = await open(path, 'w')
   for (const word of words) await writer.write(word)
   if (how === 'as a stream') await heard
   await writer.close()

@@ -63,6 +63,8 @@ open(my $told, '<&=', call('signalfd', -1, $ends, 8, 0x80000)) or die "signalfd:
 my ($nonblocking, $inherited, $get_status, $set_status, $set_descriptor) = (2048, 0, 3, 4, 2);
 # Commands by their process; shells that wait, and those that are not so far, by number.
 my (%of, %waiting, %starting);
+# Shells to be made ready when nothing else is to be done, or the commands take their time: to start one would keep the end of a short one waiting.
+my @later;
 sub answer {
   my $rest = "$_[0]\\n";
   while ($rest ne '') { my $count = syswrite(STDOUT, $rest); if (defined $count) { substr($rest, 0, $count, '') } elsif (!$!{EINTR}) { exit 1 } }
@@ -94,8 +96,6 @@ sub output {
 sub become {
   my ($say, $out, $err, $of, $shell) = @_;
   (%waiting, %of) = ();
-  # It is in view of the slot before it has become bash.
-  $0 = 'bash';
   call('sigprocmask', 1, $ends, 0, 8);
   $SIG{PIPE} = 'DEFAULT';
   $SIG{__DIE__} = sub { syswrite($say, "failed $_[0]"); exit 125 };
@@ -123,6 +123,8 @@ sub begin {
   my $pid = fork;
   return answer("ended $number 32000 failed fork: $!") if !defined $pid;
   if (!$pid) {
+    # It is in view of the slot before it has become bash.
+    $0 = 'bash';
     become($say, $out, $err eq '' ? $out : $err, $of, sub { $entry, '-c', '--', $command, 'bash' });
   }
   $of{$pid} = { number => $number, hear => no_wait($hear) };
@@ -130,14 +132,17 @@ sub begin {
 }
 
 sub prepare {
-  my ($number, $of, $room, $length) = @_;
-  my $one = $waiting{$number} = { of => $of };
+  my ($number, $room, $length) = @_;
+  my $one = $waiting{$number} // return;
+  my $of = $one->{of};
+  delete $one->{later};
   return if eval {
     my ($out, $err) = @$of{'out', 'err'} = map { $_ eq '' ? '' : output($_) } @$of{'out', 'err'};
     pipe(my $script, my $write) && pipe(my $rest, $one->{tell}) && pipe($one->{hear}, my $say) or die "pipe: $!\\n";
     no_wait($_) for @$one{'tell', 'hear'};
     my $pid = fork // die "fork: $!\\n";
     if (!$pid) {
+      $0 = 'bash -c -- ${placeholder} bash';
       become($say, $out, $err eq '' ? $out : $err, $of, sub {
         my ($bash, @before) = @_;
         # Whatever its tenant has put there instead is run for a command, and for nothing else.
@@ -199,6 +204,7 @@ sub run {
   my ($number, @command) = @_;
   my $one = $waiting{$number} // return;
   $one->{command} = \\@command;
+  $one->{over} = 1 if $one->{later};
   # Its slot may have stopped it.
   kill 'CONT', $one->{pid} if !$one->{over};
   hand_over($number) if $one->{ready} || $one->{over};
@@ -222,7 +228,7 @@ sub drop {
   my ($number) = @_;
   my $one = delete $waiting{$number} // return;
   delete $starting{fileno $one->{hear}} if $one->{hear};
-  return answer("ended $number 9 ") if $one->{over};
+  return answer("ended $number 9 ") if $one->{over} || $one->{later};
   delete $of{$one->{pid}}{waits};
   kill 'KILL', $one->{pid};
 }
@@ -253,7 +259,9 @@ my $input = '';
 while (1) {
   my $ready = '';
   vec($ready, $_, 1) = 1 for fileno(STDIN), fileno($told), keys %starting;
-  select($ready, undef, undef, undef) > 0 or next;
+  my $busy = grep { !$_->{waits} } values %of;
+  my $found = select($ready, undef, undef, !@later ? undef : $busy ? 0.003 : 0);
+  if ($found <= 0) { prepare(@{shift @later}) if @later && $found == 0; next }
   if (vec($ready, fileno($told), 1)) { sysread($told, my $signals, 4096); reap() }
   for my $file (keys %starting) { listens($starting{$file}) if defined $starting{$file} && vec($ready, $file, 1) }
   next unless vec($ready, fileno(STDIN), 1);
@@ -268,7 +276,7 @@ while (1) {
     (@of{qw(out err cwd named join limits)}, my ($command, @environment)) = @rest;
     my $entry = pop @environment;
     $of{environment} = \\@environment;
-    if ($what eq 'prepare') { prepare($number, \\%of, $command, length $entry) } else { begin($number, \\%of, $entry, $command) }
+    if ($what eq 'prepare') { $waiting{$number} = { of => \\%of, later => 1 }; push @later, [$number, $command, length $entry] } else { begin($number, \\%of, $entry, $command) }
   }
 }
 `

@@ -161,6 +161,11 @@ export class ForkServer {
 
   #send(what: ForkServerRequest, number: number, fields: readonly string[]): void {
     const text = `${[what, number, ...fields].join('\0')}\0`
+    // What is asked for in one turn is one write: waking the other end takes longer than the rest.
+    if (this.#requests.writableCorked === 0) {
+      this.#requests.cork()
+      process.nextTick(() => this.#requests.uncork())
+    }
     this.#requests.write(`${Buffer.byteLength(text)}\n${text}`)
   }
 
