@@ -1,6 +1,10 @@
+import { buffer } from 'node:stream/consumers'
+import fc from 'fast-check'
 import t from 'tap'
+import { SlotpoolError } from '../../lib/errors.ts'
 import { tarEntries } from '../../lib/wire/tar/tar-entries.ts'
 import { type TarMember, writeTar } from '../../lib/wire/tar/tar-writer.ts'
+import { tarOf } from '../fixtures/tars.ts'
 
 const modified = new Date(0)
 
@@ -46,4 +50,88 @@ t.test('however often the reader of a tar is waited for, nobody is left listenin
   // Warnings come a turn later.
   await new Promise((resolve) => setImmediate(resolve))
   t.same(warnings, [])
+})
+
+/** What a tar holds, written anew as it is read, as an upload does. */
+async function writtenAnew(tar: Buffer, pieceBytes: number): Promise<Buffer> {
+  async function* entries(): AsyncGenerator<TarMember> {
+    for await (const { type, ...entry } of tarEntries(inPieces(tar, pieceBytes), { maxBytes: 1024 * 1024, maxEntries: 10 })) {
+      if (type === 'other') throw new Error(`got ${entry.path}, expected no device`)
+      yield { ...entry, type }
+    }
+  }
+  return buffer(writeTar(entries()))
+}
+
+t.test('a tar that is cut short is refused wherever that is, and breaks off what is written from it', async (t) => {
+  const whole = await tarOf(
+    { name: 'folder', type: 'directory' },
+    { name: 'folder/file', content: Buffer.alloc(100_000, 'f') },
+    { name: 'folder/link', type: 'symlink', linkname: 'file' },
+    { name: 'x'.repeat(300), content: 'y' },
+  )
+  t.ok((await writtenAnew(whole, 4096)).length > 100_000)
+  // In each header, behind it, in the file that has the most bytes, in its padding, and before the zeros of the end.
+  const cuts = [0, 100, 512, 700, 1024, 1025, 5_000, 16_384, 40_000, 60_000, 101_023, 101_024, 101_100]
+  for (let at = 101_376; at <= whole.length - 1024; at += 256) cuts.push(at)
+  for (const cut of cuts) {
+    for (const pieceBytes of [512, 4096, 64 * 1024]) {
+      await t.rejects(writtenAnew(whole.subarray(0, cut), pieceBytes), { code: 'FILE_FAILED' }, `at ${cut}, in pieces of ${pieceBytes}`)
+    }
+  }
+})
+
+t.test('a tar with bytes that are not its own is refused or read, and does no more', async (t) => {
+  const whole = await tarOf(
+    { name: 'folder', type: 'directory' },
+    { name: 'folder/file', content: Buffer.alloc(20_000, 'f') },
+    { name: 'x'.repeat(300), content: 'y' },
+    { name: 'folder/link', type: 'symlink', linkname: 'file' },
+  )
+  const harm = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 20 })
+  const property = fc.asyncProperty(harm, fc.nat(whole.length), async (changes, cut) => {
+    const tar = Buffer.from(whole.subarray(0, cut))
+    for (const [at, byte] of changes) if (at < cut) tar[at] = byte
+    await writtenAnew(tar, 4096).catch((error) => {
+      if (!(error instanceof SlotpoolError)) throw error
+    })
+  })
+  await t.resolves(fc.assert(property, { numRuns: 300 }))
+})
+
+t.test('a file that has not the bytes it announced breaks off the tar that it goes into', async (t) => {
+  async function* file(announced: number, pieces: Buffer[], failure?: Error): AsyncGenerator<TarMember> {
+    async function* content(): AsyncGenerator<Buffer> {
+      yield* pieces
+      if (failure) throw failure
+    }
+    yield { path: 'file', type: 'file', bytes: announced, mode: 0o644, modified, target: '', content: content() }
+  }
+  const few = [Buffer.alloc(1000)]
+  const many = Array.from({ length: 10 }, () => Buffer.alloc(64 * 1024))
+  for (const [what, pieces] of Object.entries({ none: [], few, many })) {
+    const bytes = Buffer.concat(pieces).length
+    await t.rejects(buffer(writeTar(file(bytes + 1, pieces))), { message: 'Size mismatch' }, `${what}, and one too few`)
+    await t.rejects(
+      buffer(writeTar(file(bytes + 1, pieces, new Error('it went away')))),
+      { message: 'it went away' },
+      `${what}, then a failure`,
+    )
+  }
+  await t.rejects(buffer(writeTar(file(999, few))), { message: 'Size mismatch' }, 'one too many')
+})
+
+t.test('a tar that is not read to its end lets go of what it is made from', async (t) => {
+  let closed = false
+  async function* endless(): AsyncGenerator<TarMember> {
+    try {
+      yield* members(1000, 256 * 1024)
+    } finally {
+      closed = true
+    }
+  }
+  for await (const block of writeTar(endless())) if (block.length > 0) break
+  // The member in the middle is told a turn later.
+  for (let turns = 0; turns < 100 && !closed; turns++) await new Promise((resolve) => setImmediate(resolve))
+  t.ok(closed)
 })

@@ -1,9 +1,12 @@
-import { type Pack, pack } from 'tar-stream'
+import { type Header, type Pack, pack } from 'tar-stream'
 import { drained } from '../drained.ts'
 import type { TarEntry } from './tar-entries.ts'
 
 /** What becomes an entry of a tar: paths are relative, and folders stand before what is in them. */
 export type TarMember = Omit<TarEntry, 'type'> & { type: 'file' | 'folder' | 'link' | 'hardlink' }
+
+type Sink = ReturnType<Pack['entry']>
+type Done = (error?: Error | null) => void
 
 const blockBytes = 64 * 1024
 const types = { file: 'file', folder: 'directory', link: 'symlink', hardlink: 'link' } as const
@@ -51,18 +54,25 @@ async function addAll(packing: Pack, members: AsyncIterable<TarMember>): Promise
       ...(one.target === '' ? {} : { linkname: one.target }),
     }
     if (one.type !== 'file') {
-      await settled((done) => void packing.entry({ ...header, size: 0 }, done))
+      await settled((done) => void begin(packing, { ...header, size: 0 }, done))
       continue
     }
     await settled((done) => {
-      const sink = packing.entry({ ...header, size: one.bytes }, done)
+      const sink = begin(packing, { ...header, size: one.bytes }, done)
       pour(one.content, sink, packing).catch((error) => sink.destroy(error as Error))
     })
   }
   packing.finalize()
 }
 
-async function pour(content: AsyncIterable<Buffer>, sink: ReturnType<Pack['entry']>, packing: Pack): Promise<void> {
+/** What an entry fails with is given to `done`, and to the packing. Its sink emits it as well, and an `error` that nobody hears ends the process. */
+function begin(packing: Pack, header: Partial<Header> & Pick<Header, 'name'>, done: Done): Sink {
+  const sink = packing.entry(header, done)
+  sink.on('error', () => {})
+  return sink
+}
+
+async function pour(content: AsyncIterable<Buffer>, sink: Sink, packing: Pack): Promise<void> {
   for await (const chunk of content) {
     if (packing.destroyed) return
     if (!sink.write(chunk)) await drained(sink)
@@ -70,6 +80,6 @@ async function pour(content: AsyncIterable<Buffer>, sink: ReturnType<Pack['entry
   sink.end(null)
 }
 
-function settled(start: (done: (error?: Error | null) => void) => void): Promise<void> {
+function settled(start: (done: Done) => void): Promise<void> {
   return new Promise((resolve, reject) => start((error) => (error ? reject(error) : resolve())))
 }

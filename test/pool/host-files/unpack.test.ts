@@ -65,6 +65,29 @@ for (const [what, tar] of Object.entries(hostile)) {
   })
 }
 
+t.test('a tar that is cut short anywhere is refused and changes nothing, in files long and short', async (t) => {
+  const { around, folder } = await target(t)
+  const short = Array.from({ length: 20 }, (_, at) => ({ name: `short/${at}`, content: 's' }))
+  const tar = await tarOf(first, ...short, { name: 'long', content: Buffer.alloc(100_000, 'l') }, { name: 'last', content: 'y' })
+  const cuts = [0, 300, 512, 515, 1024, 5_000, 21_504, 22_016, 22_100, 60_000, 122_015, 122_100, 123_000, tar.length - 1024]
+  for (const cut of cuts) {
+    for (const pieceBytes of [1000, 64 * 1024]) {
+      const pieces = Array.from({ length: Math.ceil(cut / pieceBytes) }, (_, at) =>
+        tar.subarray(at * pieceBytes, Math.min(cut, (at + 1) * pieceBytes)),
+      )
+      await t.rejects(unpack(Readable.from(pieces), folder, bounds), { code: 'FILE_FAILED' }, `at ${cut}, in pieces of ${pieceBytes}`)
+    }
+  }
+  async function* brokenOff(): AsyncGenerator<Buffer> {
+    yield tar.subarray(0, 60_000)
+    throw new Error('the connection is gone')
+  }
+  await t.rejects(unpack(brokenOff(), folder, bounds), { message: /the connection is gone/ })
+  t.same((await readdir(around)).sort(), ['folder', 'secret'])
+  t.same((await readdir(folder)).sort(), ['file', 'mine', 'there'])
+  t.equal(await readFile(join(folder, 'file'), 'utf8'), 'as it was')
+})
+
 t.test('what is harmless is taken', async (t) => {
   const { folder } = await target(t)
   const tar = await tarOf(
