@@ -43,6 +43,7 @@ export class SlotGroup {
   private constructor(places: readonly Place[], killable: Place | undefined) {
     this.#places = places
     this.#killable = killable
+    this.joinFiles = this.#joinOrder().map(({ hierarchy, folder }) => joinFile(hierarchy.version, folder))
     const memory = this.#with('memory')
     const processes = this.#with('pids')
     this.#kills =
@@ -84,9 +85,7 @@ export class SlotGroup {
    * The files that a process writes `0` to, in this order, to count for the slot from then on. It must be a process of one thread that
    * gives up when one cannot be written: the slot is being ended then.
    */
-  get joinFiles(): string[] {
-    return this.#joinOrder().map(({ hierarchy, folder }) => joinFile(hierarchy.version, folder))
-  }
+  readonly joinFiles: readonly string[]
 
   /**
    * Makes a group for one execution. Its processes count for the slot.
@@ -102,11 +101,11 @@ export class SlotGroup {
     void this.#sweep()
     const folder = this.#free.pop() ?? (await this.#makeExecution(slot))
     // The execution's group comes first: what is in it is ended with it, however far it got with the others.
-    const others = this.#joinOrder().slice(1)
+    const [, ...others] = this.joinFiles
     return new ExecutionGroup({
       hierarchy,
       folder,
-      joinFiles: [{ hierarchy, folder }, ...others].map((one) => joinFile(one.hierarchy.version, one.folder)),
+      joinFiles: [joinFile(hierarchy.version, folder), ...others],
       onLeft: (isEmpty) => (isEmpty ? this.#free : this.#left).push(folder),
     })
   }
