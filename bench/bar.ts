@@ -20,6 +20,12 @@ export const goals = {
   'stream-lost': { what: 'bytes lost or changed in 1 GiB', limit: 0, at: 'most', unit: 'bytes' },
   'idle-slot': { what: "an idle slot's memory, jail and ready shells included", limit: 6, at: 'most', unit: 'MiB' },
   'pool-scale': { what: 'lease in a pool of 1,000 containers against one of 10', limit: 1.5, at: 'most', unit: '×' },
+  'cli-exec': {
+    what: 'a warm `slotpool exec` of `echo hello` against `node -e 0` and the floor together',
+    limit: 1.3,
+    at: 'most',
+    unit: '×',
+  },
   'nomad-cold-start': {
     what: 'from nothing to the first command on Nomad, against a bare task of the same image',
     limit: 1.3,

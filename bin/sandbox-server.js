@@ -1,2 +1,2 @@
 #!/usr/bin/env node
-import '../dist/sandbox-server.js'
+import('../dist/sandbox-server.js')

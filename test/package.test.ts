@@ -34,12 +34,16 @@ t.test('the tarball, installed in an empty folder', async (t) => {
       'dist/lib/index.js',
       'dist/lib/index.d.ts',
       'dist/sandbox-server.js',
+      'dist/sandbox-server.cjs',
+      'dist/start-cli.cjs',
+      'dist/cli.cjs',
+      'bin/package.json',
       ...Object.values(bin),
     ]) {
       t.ok(files.includes(file), file)
     }
     t.same(
-      files.filter((file) => /^(lib|test|scripts|\.|node_modules)|\.test\.|(?<!\.d)\.ts$|\.tsbuildinfo$/.test(file)),
+      files.filter((file) => /^(lib|test|scripts|\.|node_modules)|\.test\.|(?<!\.d)\.ts$|\.tsbuildinfo$|\.cache$/.test(file)),
       [],
     )
     for (const file of Object.values(bin)) t.equal((await lstat(join(installed, file))).mode & 0o111, 0o111, `${file} can be run`)

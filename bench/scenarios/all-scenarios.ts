@@ -1,4 +1,5 @@
 import type { Scenario } from '../bench.ts'
+import { cliExec } from './cli-exec.ts'
 import { coldStart } from './cold-start.ts'
 import { concurrentLeases } from './concurrent-leases.ts'
 import { execLatency } from './exec-latency.ts'
@@ -12,6 +13,7 @@ import { throughput } from './throughput.ts'
 /** Every scenario, in the order in which all run. */
 export const allScenarios: readonly Scenario[] = [
   execLatency,
+  cliExec,
   leaseLatency,
   throughput,
   stdoutStream,

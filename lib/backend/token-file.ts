@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { link, open, readFile, rm, unlink } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { link, open, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SlotpoolError } from '../errors.ts'
 
@@ -19,7 +20,7 @@ export function tokenPath(folder: string): string {
 export async function readOrMakeToken(folder: string): Promise<string> {
   const path = tokenPath(folder)
   try {
-    return (await readToken(path)) ?? (await makeToken(path))
+    return readToken(path) ?? (await makeToken(path))
   } catch (error) {
     if (error instanceof SlotpoolError) throw error
     throw new SlotpoolError('BACKEND_UNAVAILABLE', `the token file ${path} cannot be read or made: ${(error as Error).message}`, {
@@ -35,10 +36,10 @@ export async function removeToken(folder: string): Promise<void> {
   await rm(tokenPath(folder), { force: true })
 }
 
-async function readToken(path: string): Promise<string | undefined> {
+function readToken(path: string): string | undefined {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
@@ -68,7 +69,7 @@ async function makeToken(path: string): Promise<string> {
     return token
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    const theirs = await readToken(path)
+    const theirs = readToken(path)
     // Removed again in between, by a `down` in another process: what is asked for now is a new one.
     return theirs ?? (await makeToken(path))
   } finally {

@@ -1,64 +1,13 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import yargs from 'yargs'
-import { SlotpoolError } from '../errors.ts'
-import { packageRoot } from '../package-root.ts'
 import { separateCommand } from './command-words.ts'
-import { doctorCommand } from './commands/doctor.ts'
-import { downCommand } from './commands/down.ts'
-import { execCommand } from './commands/exec.ts'
-import { imageCommand } from './commands/image.ts'
-import { releaseCommand } from './commands/release.ts'
-import { statusCommand } from './commands/status.ts'
-import { upCommand } from './commands/up.ts'
-import { reportError } from './output.ts'
+import { plainExec } from './plain-exec.ts'
+import { runExec } from './run-exec.ts'
 
 /** The command line. Sets `process.exitCode`; 2 for wrong usage. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
   const words = separateCommand(argv)
-  const parser = yargs(words)
-    .scriptName('slotpool')
-    .usage('$0 COMMAND\n\nIsolated shells for AI agents: one warm slot a task, on this machine, on Docker or across a Nomad cluster.')
-    .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'dot-notation': false })
-    .command(execCommand)
-    .command(releaseCommand)
-    .command(statusCommand)
-    .command(upCommand)
-    .command(downCommand)
-    .command(imageCommand)
-    .command(doctorCommand)
-    .demandCommand(1, 1, 'expected a COMMAND')
-    .strict()
-    .check(refuseRepetition)
-    .version(version)
-    .help()
-    .alias('help', 'h')
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
-    .exitProcess(false)
-    .fail((message, error) => {
-      // What yargs itself finds wrong comes as a message, as an error of its own, or both.
-      if (error && error.name !== 'YError') throw error
-      throw new SlotpoolError('USAGE', `${message ?? error.message}; see slotpool --help`)
-    })
-  try {
-    await parser.parseAsync()
-  } catch (error) {
-    const ours = SlotpoolError.from(error)
-    const end = words.indexOf('--')
-    reportError(ours, (end === -1 ? words : words.slice(0, end)).includes('--json'))
-    process.exitCode = ours.exitCode
-  }
-}
-
-/** Options that may be given several times, and what yargs has of its own. */
-const repeatable = new Set(['_', '--', 'env', 'allow-env', 'allowEnv', 'mount', 'v'])
-
-/** An option that takes one value, given twice, may be a slip: neither value is taken in silence. */
-function refuseRepetition(args: Record<string, unknown>): true {
-  for (const [name, value] of Object.entries(args)) {
-    if (!Array.isArray(value) || repeatable.has(name)) continue
-    throw new SlotpoolError('USAGE', `--${name}: got ${value.length} values, expected one`)
-  }
-  return true
+  const args = plainExec(words)
+  if (args) return runExec(args)
+  // Loaded late, since a plain `exec` needs neither yargs nor the other commands.
+  const { runCommandLine } = await import('./command-line.ts')
+  await runCommandLine(words)
 }

@@ -1,4 +1,4 @@
-import type { ArgumentsCamelCase, Argv, Options } from 'yargs'
+import type { Argv, Options } from 'yargs'
 import { backendNames, isolationNames, networkNames, type SlotPoolOptions } from '../config.ts'
 import { mountForm, parseMount } from '../mount.ts'
 
@@ -14,29 +14,34 @@ const poolOptions = {
   network: { choices: networkNames, describe: 'the network of a slot (TERMINAL_NETWORK)' },
 } as const satisfies Record<string, Options>
 
-/** Of the commands that may start a pool. */
-const mountOption: Options = {
-  alias: 'v',
-  type: 'string',
-  array: true,
-  nargs: 1,
-  requiresArg: true,
-  group: 'Pool:',
-  describe: `${mountForm}: what slots see of the host, read-only unless :rw; may be repeated (TERMINAL_MOUNTS)`,
+/** Those of the commands that may start a pool. */
+export const startOptions: Readonly<Record<string, Options>> = {
+  ...poolOptions,
+  mount: {
+    alias: 'v',
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: `${mountForm}: what slots see of the host, read-only unless :rw; may be repeated (TERMINAL_MOUNTS)`,
+  },
 }
 
 const numbers = new Set(['slots', 'min', 'max'])
 
 /** Adds the options of the pool to a command. */
 export function withPoolOptions<T>(yargs: Argv<T>): Argv<T> {
-  const grouped: Record<string, Options> = {}
-  for (const [name, option] of Object.entries(poolOptions)) grouped[name] = { ...option, group: 'Pool:', requiresArg: true }
-  return yargs.options(grouped) as unknown as Argv<T>
+  return withGroup(yargs, poolOptions)
 }
 
 /** Adds the options of the pool to a command that may start it. */
 export function withStartOptions<T>(yargs: Argv<T>): Argv<T> {
-  return withPoolOptions(yargs).option('mount', mountOption) as unknown as Argv<T>
+  return withGroup(yargs, startOptions)
+}
+
+function withGroup<T>(yargs: Argv<T>, options: Readonly<Record<string, Options>>): Argv<T> {
+  const grouped: Record<string, Options> = {}
+  for (const [name, option] of Object.entries(options)) grouped[name] = { ...option, group: 'Pool:', requiresArg: true }
+  return yargs.options(grouped) as unknown as Argv<T>
 }
 
 /**
@@ -44,7 +49,7 @@ export function withStartOptions<T>(yargs: Argv<T>): Argv<T> {
  *
  * @throws {SlotpoolError} `MOUNT_INVALID` for what is no mount.
  */
-export function poolOptionsOf(args: ArgumentsCamelCase<object>): SlotPoolOptions {
+export function poolOptionsOf(args: object): SlotPoolOptions {
   const given = args as Record<string, unknown>
   const options: Record<string, unknown> = {}
   for (const name of Object.keys(poolOptions)) {

@@ -12,7 +12,7 @@ const patienceMs = 20_000
 export async function endServer(folder: string, record: ServerRecord | undefined): Promise<void> {
   if (record) {
     const killAt = Date.now() + patienceMs
-    for (let signal: NodeJS.Signals = 'SIGTERM'; await isAlive(record); await delay(10)) {
+    for (let signal: NodeJS.Signals = 'SIGTERM'; isAlive(record); await delay(10)) {
       if (Date.now() > killAt) signal = 'SIGKILL'
       signalProcess(record.pid, signal)
     }

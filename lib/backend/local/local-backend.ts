@@ -1,4 +1,5 @@
-import { readdir, rm, rmdir } from 'node:fs/promises'
+import { readdirSync } from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { SandboxClient } from '../../client/sandbox-client.ts'
@@ -46,11 +47,11 @@ export class LocalBackend implements Backend {
   }
 
   async list(): Promise<Container[]> {
-    return Promise.all((await this.#servers()).map((server) => this.#describe(server)))
+    return Promise.all(this.#servers().map((server) => this.#describe(server)))
   }
 
   async shape(): Promise<PoolShape | null> {
-    return (await this.#servers()).find((server) => server.alive)?.record?.shape ?? null
+    return this.#servers().find((server) => server.alive)?.record?.shape ?? null
   }
 
   async check(config: Config): Promise<void> {
@@ -61,7 +62,7 @@ export class LocalBackend implements Backend {
     const mounts = await resolveMounts(this.#config)
     poolDir(this.#config.pool, 'local')
     return withPoolLock(this.#folder, signal, async () => {
-      const found = await this.#servers()
+      const found = this.#servers()
       await Promise.all(found.filter((server) => !server.alive).map((server) => endServer(server.folder, server.record)))
       const taken = new Set(found.filter((server) => server.alive).map((server) => server.index))
       const missing: number[] = []
@@ -80,7 +81,7 @@ export class LocalBackend implements Backend {
   async destroy(signal?: AbortSignal): Promise<void> {
     poolDir(this.#config.pool, 'local')
     await withPoolLock(this.#folder, signal, async () => {
-      await Promise.all((await this.#servers()).map((server) => endServer(server.folder, server.record)))
+      await Promise.all(this.#servers().map((server) => endServer(server.folder, server.record)))
       await rm(this.#folder, { recursive: true, force: true })
       if (process.geteuid?.() === 0) await rm(dirname(serverPlaces(this.#folder, 0).stateDir), { recursive: true, force: true })
     })
@@ -105,21 +106,22 @@ export class LocalBackend implements Backend {
     throw failure.reason
   }
 
-  async #servers(): Promise<LocalServer[]> {
-    const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return []
+  #servers(): LocalServer[] {
+    let names: string[]
+    try {
+      names = readdirSync(this.#folder)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
       throw error
-    })
+    }
     const indexes = names.filter((name) => /^[0-9]+$/.test(name)).map(Number)
-    return Promise.all(
-      indexes
-        .sort((a, b) => a - b)
-        .map(async (index) => {
-          const folder = join(this.#folder, String(index))
-          const record = await readRecord(folder)
-          return { index, folder, record, alive: record !== undefined && (await isAlive(record)) }
-        }),
-    )
+    return indexes
+      .sort((a, b) => a - b)
+      .map((index) => {
+        const folder = join(this.#folder, String(index))
+        const record = readRecord(folder)
+        return { index, folder, record, alive: record !== undefined && isAlive(record) }
+      })
   }
 
   async #describe({ index, folder, record, alive }: LocalServer): Promise<Container> {

@@ -1,8 +1,8 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { poolTerms } from '../../pool-terms.ts'
-import { processStat } from '../../sandbox/processes.ts'
 
 const schema = z.object({
   id: z.string(),
@@ -14,7 +14,7 @@ const schema = z.object({
   stateDir: z.string(),
   /** It has said that it serves. */
   ready: z.boolean(),
-  shape: poolTerms.extend({ image: z.null(), slots: z.int(), isolation: z.string(), network: z.string() }),
+  shape: z.object({ ...poolTerms.shape, image: z.null(), slots: z.int(), isolation: z.string(), network: z.string() }),
 })
 
 /** What is known of one local sandbox server: `server.json` in the folder of its index. */
@@ -22,10 +22,13 @@ export type ServerRecord = z.infer<typeof schema>
 
 const file = (folder: string): string => join(folder, 'server.json')
 
-/** The record in a folder; undefined when there is none or it is no record. */
-export async function readRecord(folder: string): Promise<ServerRecord | undefined> {
+/**
+ * The record in a folder; undefined when there is none or it is no record. Read at once: to have a few hundred bytes read by other threads takes
+ * longer, and starts those threads.
+ */
+export function readRecord(folder: string): ServerRecord | undefined {
   try {
-    return schema.parse(JSON.parse(await readFile(file(folder), 'utf8')))
+    return schema.parse(JSON.parse(readFileSync(file(folder), 'utf8')))
   } catch {
     return undefined
   }
@@ -39,7 +42,14 @@ export async function writeRecord(folder: string, record: ServerRecord): Promise
 }
 
 /** Whether the very process of the record still runs. */
-export async function isAlive(record: ServerRecord): Promise<boolean> {
-  const stat = await processStat(record.pid)
-  return stat !== undefined && stat.startTicks === record.startTicks && stat.state !== 'Z'
+export function isAlive({ pid, startTicks }: ServerRecord): boolean {
+  let stat: string
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  } catch {
+    return false
+  }
+  // As in `processStat`, which does not answer at once.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return fields[0] !== 'Z' && Number(fields[19]) === startTicks
 }
