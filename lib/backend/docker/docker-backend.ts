@@ -13,7 +13,7 @@ import { type GrowContext, growPool } from './grow-pool.ts'
 import { findHalfMade } from './half-made.ts'
 import { makeContainer } from './make-container.ts'
 import { isLive, listPoolContainers, type PoolContainer } from './pool-containers.ts'
-import { endpointOf, probe } from './readiness.ts'
+import { probe } from './readiness.ts'
 import { removeContainer } from './remove-container.ts'
 import { undoContainers } from './undo-containers.ts'
 
@@ -111,9 +111,9 @@ export class DockerBackend implements Backend {
     const base = { id: one.id, index: one.index, node: hostname() }
     if (!isLive(one)) return { ...base, state: 'dead', reason: `${one.state}: ${one.status}` }
     const name = containerName(this.#config.pool, one.index)
-    if (one.state !== 'running' || one.port === undefined)
+    if (one.state !== 'running' || one.endpoint === undefined)
       return { ...base, state: 'starting', reason: `${name} is ${one.state}: ${one.status}` }
-    const endpoint = endpointOf(one.port)
+    const { endpoint } = one
     const { answers, reason } = this.#answered.has(one.id) ? { answers: true } : await probe(endpoint, signal)
     if (!answers) return { ...base, state: 'starting', endpoint, ...(reason === undefined ? {} : { reason }) }
     this.#answered.add(one.id)

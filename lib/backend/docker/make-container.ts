@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Container as EngineContainer } from 'dockerode'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
+import type { Endpoint } from '../../wire/endpoint.ts'
 import type { HostMount } from '../host-mounts.ts'
 import { throwIfCancelled } from './backoff.ts'
 import { poolLabel } from './container-labels.ts'
@@ -9,8 +10,9 @@ import { containerSpec, serverPort } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
-import { endpointOf, waitUntilItAnswers } from './readiness.ts'
+import { waitUntilItAnswers } from './readiness.ts'
 import { removeContainer } from './remove-container.ts'
+import { serverEndpoint } from './server-endpoint.ts'
 import { startFailure } from './start-failure.ts'
 import { StartOutput } from './start-output.ts'
 import { tokenArchive } from './token-archive.ts'
@@ -120,17 +122,17 @@ async function endOf(container: EngineContainer, signal: AbortSignal): Promise<s
 }
 
 async function answers(engine: DockerEngine, container: EngineContainer, signal: AbortSignal): Promise<undefined> {
-  const port = await publishedPort(engine, container)
-  // Without a port it has ended already, and the other side of the race says how.
-  if (port === undefined) return new Promise(() => {})
-  await waitUntilItAnswers(endpointOf(port), signal)
+  const endpoint = await endpointOf(engine, container)
+  // Without one it has ended already, and the other side of the race says how.
+  if (endpoint === undefined) return new Promise(() => {})
+  await waitUntilItAnswers(endpoint, signal)
 }
 
-async function publishedPort(engine: DockerEngine, container: EngineContainer): Promise<number | undefined> {
+async function endpointOf(engine: DockerEngine, container: EngineContainer): Promise<Endpoint | undefined> {
   try {
-    const { NetworkSettings } = await engine.call('read the port of a container', container.inspect())
+    const { NetworkSettings } = await engine.call('read the address of a container', container.inspect())
     const port = Number(NetworkSettings.Ports[`${serverPort}/tcp`]?.[0]?.HostPort)
-    return Number.isInteger(port) && port > 0 ? port : undefined
+    return Number.isInteger(port) && port > 0 ? serverEndpoint(port, NetworkSettings.Networks) : undefined
   } catch (error) {
     if (engineStatus(error) === 404) return undefined
     throw error

@@ -1,8 +1,10 @@
 import type { ContainerInfo } from 'dockerode'
+import type { Endpoint } from '../../wire/endpoint.ts'
 import type { PoolShape } from '../backend.ts'
 import { poolLabel, readLabels } from './container-labels.ts'
 import { serverPort } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
+import { serverEndpoint } from './server-endpoint.ts'
 
 /** A container of the pool as the engine lists it. */
 export interface PoolContainer {
@@ -13,8 +15,8 @@ export interface PoolContainer {
   /** The engine's own sentence, such as `Exited (1) 2 seconds ago`. */
   status: string
   createdAtMs: number
-  /** The port on the engine's loopback; undefined until it runs. */
-  port: number | undefined
+  /** Where its sandbox server is; undefined until it runs. */
+  endpoint: Endpoint | undefined
   shape: PoolShape
 }
 
@@ -41,13 +43,14 @@ export async function listPoolContainers(engine: DockerEngine, pool: string, sig
 function read(info: ContainerInfo): PoolContainer | undefined {
   const labels = readLabels(info.Labels)
   if (labels === undefined) return undefined
+  const port = info.Ports.find((port) => port.PrivatePort === serverPort && port.PublicPort !== undefined)?.PublicPort
   return {
     id: info.Id,
     index: labels.index,
     state: info.State,
     status: info.Status,
     createdAtMs: info.Created * 1000,
-    port: info.Ports.find((port) => port.PrivatePort === serverPort && port.PublicPort !== undefined)?.PublicPort,
+    endpoint: port === undefined ? undefined : serverEndpoint(port, info.NetworkSettings?.Networks),
     shape: labels.shape,
   }
 }

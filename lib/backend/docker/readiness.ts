@@ -8,10 +8,6 @@ import { throwIfCancelled } from './backoff.ts'
 /** A sandbox server that is up answers its health in a millisecond or two; a busy machine is given time. */
 const probeTimeoutMs = 2_000
 
-export function endpointOf(port: number): Endpoint {
-  return { url: `http://127.0.0.1:${port}` }
-}
-
 /** Whether the sandbox server answers its health, and if not, why. One that answers with another protocol does answer. */
 export async function probe(endpoint: Endpoint, signal?: AbortSignal): Promise<{ answers: boolean; reason?: string }> {
   // Health is told without a token.

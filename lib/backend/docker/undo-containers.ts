@@ -1,7 +1,7 @@
 import { SandboxClient } from '../../client/sandbox-client.ts'
+import type { Endpoint } from '../../wire/endpoint.ts'
 import type { DockerEngine } from './engine.ts'
 import { listPoolContainers } from './pool-containers.ts'
-import { endpointOf } from './readiness.ts'
 import { removeContainer } from './remove-container.ts'
 
 const statusTimeoutMs = 2_000
@@ -17,13 +17,13 @@ export async function undoContainers(engine: DockerEngine, pool: string, token: 
     found
       .filter((one) => ids.includes(one.id))
       .map(async (one) => {
-        if (one.port === undefined || !(await isLeased(one.port, token))) await removeContainer(engine, one.id)
+        if (one.endpoint === undefined || !(await isLeased(one.endpoint, token))) await removeContainer(engine, one.id)
       }),
   )
 }
 
-async function isLeased(port: number, token: string): Promise<boolean> {
-  const client = new SandboxClient(endpointOf(port), token)
+async function isLeased(endpoint: Endpoint, token: string): Promise<boolean> {
+  const client = new SandboxClient(endpoint, token)
   try {
     const { slots } = await client.status(AbortSignal.timeout(statusTimeoutMs))
     return slots.some((slot) => slot.lease !== null)
