@@ -31,7 +31,8 @@ const yargsLocales = {
 const late = {
   name: 'late',
   setup: ({ onResolve, onLoad }) => {
-    const names = /^(node:(child_process|fs\/promises|stream\/consumers|timers\/promises)|fastest-levenshtein|proper-lockfile|tar-stream)$/
+    const names =
+      /^(node:(child_process|fs\/promises|module|stream\/consumers|timers\/promises)|fastest-levenshtein|proper-lockfile|tar-stream)$/
     onResolve({ filter: names }, ({ path, namespace }) => (namespace === 'late' ? undefined : { path, namespace: 'late' }))
     onLoad({ filter: names, namespace: 'late' }, async ({ path }) => {
       const members = Object.keys(await import(path)).filter((name) => name !== 'default' && name !== 'module.exports')
@@ -57,6 +58,9 @@ try {
     ...common,
     external: ['axios', 'dockerode'],
     plugins: [late, yargsLocales],
+    // The same clock, without all else that Node loads for `performance`.
+    define: { 'performance.now': '__nowMs' },
+    banner: { js: 'const __nowMs = () => process.uptime() * 1000;' },
     alias: { undici: './lib/client/plain-http.ts', zod: './lib/cli/quick-zod.ts' },
   })
   writeCodeCache('local servers', `${fresh}/sandbox-server.js`, '--write-code-cache')
@@ -81,8 +85,8 @@ async function buildProgram(entryPoint, name, options) {
     format: 'cjs',
     // Names of functions and classes stay, so that they need not be set one by one when it starts.
     minifySyntax: true,
-    define: { SLOTPOOL_VERSION: JSON.stringify(version), 'import.meta.url': '__moduleUrl' },
-    banner: { js: "const __moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    define: { SLOTPOOL_VERSION: JSON.stringify(version), 'import.meta.url': '__moduleUrl', ...options.define },
+    banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;${options.banner?.js ?? ''}` },
     plugins: [oneLanguage, ...(options.plugins ?? [])],
   })
   const program = readFileSync(outfile)

@@ -13,8 +13,7 @@ type Look = (value: unknown) => unknown
 const unsure = Symbol('unsure')
 
 /** Loaded once somebody asks. */
-const require = createRequire(import.meta.url)
-const zod = (): Record<string, unknown> => (require('zod') as { z: Record<string, unknown> }).z
+const zod = (): Record<string, unknown> => (createRequire(import.meta.url)('zod') as { z: Record<string, unknown> }).z
 
 class Schema {
   readonly make: () => unknown
