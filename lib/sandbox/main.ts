@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import { listenAddress, parseArguments } from './arguments.ts'
 import { chooseLimits } from './choose-limits.ts'
-import { chooseIsolation } from './jail/choose.ts'
+import { chooseIsolation, endFirst } from './jail/choose.ts'
 import { JailRuntime } from './jail-runtime.ts'
 import { SandboxServer } from './server.ts'
 import { wipeSlotFolders } from './slot-folders.ts'
@@ -44,9 +44,15 @@ async function main(words: readonly string[]): Promise<void> {
     systemFolder: join(args['state-dir'], 'system'),
     system: args.system,
     mounts: args.mounts,
+    keepTrial: true,
   })
   const kind = isolating.then((chosen) => chosen.kind)
-  const { limits, groups, reason: groupsReason } = await chooseLimits({ asked: args.limits, kind, slotsFolder })
+  const limiting = chooseLimits({ asked: args.limits, kind, slotsFolder }).catch(async (error) => {
+    // There is no server yet that would end it.
+    await isolating.then(endFirst).catch(() => {})
+    throw error
+  })
+  const { limits, groups, reason: groupsReason } = await limiting
   const isolation = await isolating
   const server = await SandboxServer.start({
     pool: args.pool,
@@ -80,7 +86,11 @@ async function main(words: readonly string[]): Promise<void> {
   // The starter's terminal may go; the pool stays.
   process.on('SIGHUP', () => {})
 
-  await server.listen(listenAddress(args.listen))
+  await server.listen(listenAddress(args.listen)).catch(async (error) => {
+    // Its slots are there already.
+    await server.close().catch((also) => log.error({ err: also }, 'could not shut down cleanly'))
+    throw error
+  })
   const { slots: _, ...status } = server.status()
   log.info({ ...status, slots: args.slots, groupsReason, pid: process.pid }, 'serving')
   tellStarter({ ready: { bootId: server.bootId, pid: process.pid } })

@@ -60,11 +60,16 @@ export class SandboxServer {
   readonly #filled: Promise<void>
   #idleTimer: NodeJS.Timeout | undefined
 
-  /** Begins to make all slots ready: a lease waits for its own. */
+  /** Begins to make all slots ready: a lease waits for its own. Of a server that cannot be started no slot is left. */
   static async start(options: SandboxServerOptions): Promise<SandboxServer> {
     const server = new SandboxServer(options)
-    await options.runtime.start()
-    return server
+    try {
+      await Promise.all([options.runtime.start(), server.#app.ready()])
+      return server
+    } catch (error) {
+      await server.close().catch((also) => options.log.error({ err: also }, 'could not shut down cleanly'))
+      throw error
+    }
   }
 
   private constructor(options: SandboxServerOptions) {
@@ -78,6 +83,7 @@ export class SandboxServer {
       limits: this.#limits,
       groups: options.groups ?? null,
       onMade: (slot) => runtime.makeReady(slot),
+      first: isolation.first,
       log,
     })
     this.#leases = new LeaseTable({

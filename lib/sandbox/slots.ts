@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import { type LimitsInForce, noLimits } from '../wire/limits.ts'
 import type { SlotState } from '../wire/status.ts'
+import type { FirstJail } from './jail/choose.ts'
 import type { Jail, JailKind } from './jail/jail.ts'
 import type { ControlGroups } from './limits/control-groups.ts'
 import { DiskWatch } from './limits/disk-watch.ts'
@@ -44,6 +45,7 @@ export class Slots {
   readonly #free: Vacancy[]
   #taking = 0
   readonly #stocked = new WeakMap<Slot, Stocked>()
+  #first: FirstJail | undefined
   readonly #turns = new MakingTurns()
   #closing = false
   readonly #changes = new EventEmitter<{ idle: []; prepared: [] }>().setMaxListeners(0)
@@ -60,6 +62,8 @@ export class Slots {
     groups?: ControlGroups | null
     /** Called with each slot that was made, before anybody has it. */
     onMade?: (slot: Slot) => void
+    /** A jail of this kind that slot 0 has first; it is ended and wiped as those that are made here. Default: slot 0 is made, as all others. */
+    first?: FirstJail | undefined
     log: Logger
   }) {
     this.count = options.count
@@ -68,6 +72,7 @@ export class Slots {
     this.#limits = options.limits ?? noLimits
     this.#groups = options.groups ?? null
     this.#onMade = options.onMade
+    this.#first = options.first
     this.#log = options.log
     this.#states = new Array<SlotState>(options.count).fill('wiping')
     this.#free = [...this.#states.keys()].map((number) => ({ number, before: undefined }))
@@ -170,13 +175,15 @@ export class Slots {
     // The pool makes one for each that it let go, so there is one.
     const { number, before } = this.#free.shift() as Vacancy
     this.#states[number] = 'preparing'
-    const root = join(this.#folder, `${number}-${this.#generation++}`)
+    const first = number === 0 ? this.#first : undefined
+    if (first) this.#first = undefined
+    const root = first?.root ?? join(this.#folder, `${number}-${this.#generation++}`)
     let alive = before
     try {
       // Where the jail before it could not be ended, its processes must be gone now: they may have the very uid of the next tenant.
       await before?.end()
       alive = undefined
-      const slot = await this.#turns.inTurn(() => this.#make(number, root))
+      const slot = await this.#turns.inTurn(() => this.#make(number, root, first?.jail))
       this.#states[number] = 'idle'
       this.#changes.emit('idle')
       const stocked: Stocked = { number, root, over: false, slot }
@@ -194,9 +201,9 @@ export class Slots {
     }
   }
 
-  async #make(number: number, root: string): Promise<Slot> {
-    if (this.#closing) throw new SlotpoolError('SLOT_UNAVAILABLE', 'the sandbox server is being shut down')
-    const jail = await this.#kind.make(number, root)
+  async #make(number: number, root: string, made?: Jail): Promise<Slot> {
+    if (this.#closing && !made) throw new SlotpoolError('SLOT_UNAVAILABLE', 'the sandbox server is being shut down')
+    const jail = made ?? (await this.#kind.make(number, root))
     const bounds = await this.#bounds(number, root, jail).catch(async (error) => {
       await jail.end()
       throw error

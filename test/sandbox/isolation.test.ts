@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { chooseIsolation } from '../../lib/sandbox/jail/choose.ts'
+import { packageRoot } from '../../lib/package-root.ts'
+import { chooseIsolation, endFirst } from '../../lib/sandbox/jail/choose.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 import { sleepers } from '../fixtures/sleepers.ts'
 
@@ -189,4 +192,41 @@ t.test('never weaker than what was asked for', async (t) => {
   await t.rejects(choose('uid', 'none'), { code: 'ISOLATION_UNAVAILABLE' })
   t.match(await choose('auto', 'host'), { kind: { level: 'jail' }, reason: null })
   t.same(await readdir(folder), [], 'a trial leaves nothing')
+
+  const kept = await chooseIsolation({
+    ...{ isolation: 'jail', network: 'host', uidBase: 1_600_000_000 },
+    folder,
+    systemFolder,
+    keepTrial: true,
+  })
+  t.same(await readdir(folder), [basename(kept.first?.root ?? '')], 'but the jail, where it is asked for')
+  await endFirst(kept)
+  t.same(await readdir(folder), [])
+})
+
+t.test('what does not work is passed over with the reason', { skip: asRoot ? false : 'only root has capabilities to lack' }, async (t) => {
+  const chosenWithout = async (capabilities: string, network: string) => {
+    const rights = [`--bounding-set=${capabilities}`, `--inh-caps=${capabilities}`, '--']
+    const program = [process.execPath, '--import=tsx', join(packageRoot(), 'test/fixtures/choose-isolation.ts'), network]
+    return JSON.parse((await promisify(execFile)('setpriv', [...rights, ...program])).stdout)
+  }
+  t.match(await chosenWithout('-net_admin', 'outbound'), {
+    ...{ level: 'jail', root: 'copy-on-write', network: 'host', reason: null, left: [] },
+    networkReason: /^TERMINAL_NETWORK=outbound: .*not permitted.*apt-get install slirp4netns/,
+  })
+  t.match(await chosenWithout('-net_admin', 'none'), {
+    ...{ code: 'ISOLATION_UNAVAILABLE', left: [] },
+    message: /^got network none, but a slot cannot be kept off the network here: .*loopback/,
+  })
+  t.match(await chosenWithout('-sys_ptrace', 'none'), {
+    ...{ level: 'jail', root: 'read-only', network: 'none', networkReason: null, left: [] },
+    reason: /^its root filesystem is read-only, since jail: [^;]*$/,
+  })
+  t.match(await chosenWithout('-sys_admin', 'outbound'), {
+    ...{ level: 'uid', network: 'host', left: [] },
+    ...{
+      reason: /^jail: the jail of slot 0 could not be built: [^;]*$/,
+      networkReason: 'isolation uid gives a slot no network of its own',
+    },
+  })
 })

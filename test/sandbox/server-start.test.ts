@@ -1,9 +1,18 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import t from 'tap'
 import { ScriptedJails, ScriptedRuntime } from '../../lib/backend/fake/scripted-runtime.ts'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
+import { packageRoot } from '../../lib/package-root.ts'
 import type { Jail } from '../../lib/sandbox/jail/jail.ts'
+import { allProcesses } from '../../lib/sandbox/processes.ts'
 import { SandboxServer } from '../../lib/sandbox/server.ts'
+import { wipeSlotFolders } from '../../lib/sandbox/slot-folders.ts'
 
 /** Jails that are made when the test says so. */
 class HeldJails extends ScriptedJails {
@@ -49,3 +58,56 @@ t.test('it serves before its slots are made: a lease waits for its own, the stat
   const { slots } = await status
   t.same(slots.map((one) => one.state).sort(), ['idle', 'idle', 'leased'])
 })
+
+t.test('a server that cannot make ready what commands need has ended the jail that it was given', async (t) => {
+  const ended: string[] = []
+  class NotedJails extends ScriptedJails {
+    override async wipe(root?: string): Promise<void> {
+      ended.push(root ?? '')
+    }
+  }
+  class UnfitRuntime extends ScriptedRuntime {
+    override async start(): Promise<void> {
+      throw new Error('no pipes here')
+    }
+  }
+  const kind = new NotedJails()
+  const jail = await kind.make()
+  const starting = SandboxServer.start({
+    ...{ pool: 'test', slots: 1, token: 'x', slotsFolder: '/', log: pino({ enabled: false }) },
+    isolation: { kind, reason: null, networkReason: null, first: { jail, root: '/first' } },
+    runtime: new UnfitRuntime(() => ({})),
+  })
+  await t.rejects(starting, { message: 'no pipes here' })
+  t.same(ended, ['/first'])
+})
+
+const asRoot = process.geteuid?.() === 0
+
+for (const isolation of asRoot ? (['jail', 'uid'] as const) : (['jail'] as const)) {
+  t.test(`a server that cannot listen leaves nothing of its slots, isolation ${isolation}`, { timeout: 60_000 }, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'slotpool-start-'))
+    t.teardown(() => wipeSlotFolders(folder))
+    // Where slots are kept apart by uid alone, their users pass through.
+    await chmod(folder, 0o711)
+    await writeFile(join(folder, 'token'), 'x')
+    // Nothing can listen in a folder that is not there.
+    const args = ['--listen', `unix:${folder}/missing/socket`, '--token-file', join(folder, 'token'), '--state-dir', join(folder, 'state')]
+    args.push('--pool', 'test', '--slots', '2', '--isolation', isolation, '--network', 'host')
+    const program = `import { serve } from '${packageRoot()}/lib/sandbox/main.ts'; await serve(process.argv.slice(1))`
+    const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', program, '--', ...args], {
+      cwd: packageRoot(),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const [said, code] = await Promise.all([text(child.stderr), new Promise((resolve) => child.once('close', resolve))])
+    t.equal(code, 1, said)
+    t.match(said, /slotpool-error: .*missing/)
+    t.same(await readdir(join(folder, 'state', 'slots')), [])
+    t.notOk(existsSync(join(folder, 'state', 'pipes')))
+    const commands = await Promise.all((await allProcesses()).map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+    t.same(
+      commands.filter((one) => one.includes(`${folder}/state/slots`)),
+      [],
+    )
+  })
+}

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { SlotpoolError } from '../../lib/errors.ts'
 import type { Jail, JailKind } from '../../lib/sandbox/jail/jail.ts'
+import type { ControlGroups } from '../../lib/sandbox/limits/control-groups.ts'
 import { Slots } from '../../lib/sandbox/slots.ts'
 
 /** Jails that the test ends, and that fail as often as it says. */
@@ -107,6 +108,50 @@ t.test('the first is made before the others, and had while they are made; what i
   await Promise.all([closing, filled])
   t.equal(kind.begun, 1 + availableParallelism())
   t.same(kind.living, [])
+})
+
+t.test('a jail that is there already is slot 0 once, and then ends as any other', async (t) => {
+  const kind = new WatchedJails()
+  const first = { jail: await kind.make(0, '/slots/0-first'), root: '/slots/0-first' }
+  const slots = new Slots({ count: 2, kind, folder: '/slots', first, log: pino({ enabled: false }) })
+  await slots.start()
+  t.same(
+    kind.made.map((one) => one.number),
+    [0, 1],
+  )
+  const slot = await slots.take()
+  t.equal(slot.jail, first.jail)
+  await slots.giveBack(slot)
+  await slots.take()
+  const again = await slots.take()
+  t.equal(again.number, 0)
+  t.not(again.jail, first.jail)
+  t.same(kind.wiped, [first.root])
+})
+
+t.test('a jail that is there already is ended and wiped when the slots are closed, or have no control group for it', async (t) => {
+  for (const groups of [null, { slot: () => Promise.reject(new Error('no group')) } as unknown as ControlGroups]) {
+    const kind = new WatchedJails()
+    const first = { jail: await kind.make(0, '/slots/0-first'), root: '/slots/0-first' }
+    const slots = new Slots({ count: 1, kind, folder: '/slots', first, groups, log: pino({ enabled: false }) })
+    await slots.start()
+    t.equal(slots.state(0), groups ? 'failed' : 'idle')
+    await slots.close()
+    t.same(kind.living, [])
+    t.same(kind.wiped, [first.root])
+  }
+})
+
+t.test('a jail that is there already and ends by itself is no slot of anybody', async (t) => {
+  const kind = new WatchedJails()
+  const first = { jail: await kind.make(0, '/slots/0-first'), root: '/slots/0-first' }
+  kind.made[0]?.die()
+  const slots = new Slots({ count: 1, kind, folder: '/slots', first, log: pino({ enabled: false }) })
+  await slots.start()
+  const { number, jail } = await slots.take()
+  t.equal(number, 0)
+  t.not(jail, first.jail)
+  t.same(kind.wiped, [first.root])
 })
 
 t.test('a number is not used again while its processes may live', async (t) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { IsolationChoice, NetworkChoice } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { IsolationLevel } from '../../wire/lease.ts'
-import { chooseNetwork } from '../network/choose-network.ts'
+import { openNetwork } from '../network/choose-network.ts'
 import type { SlotNetworkKind } from '../network/network.ts'
 import { runProgram } from '../run-program.ts'
 import { executionMembers } from '../terminate.ts'
@@ -14,7 +14,7 @@ import { BubblewrapJails } from './bubblewrap.ts'
 import { CopyOnWriteJails } from './copy-on-write.ts'
 import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { OwnUidJails } from './own-uid.ts'
-import { hostLayers, imageLayers, type SystemKind } from './slot-system.ts'
+import { hostLayers, imageLayers, type SystemKind, type SystemLayer } from './slot-system.ts'
 import { UnisolatedJails } from './unisolated.ts'
 
 /** The isolation in force, and why it is not a stronger one. */
@@ -23,6 +23,14 @@ export interface ChosenIsolation {
   reason: string | null
   /** Why the network is not the one that was asked for. */
   networkReason: string | null
+  /** The jail in which it was tried, for slot 0: it has had no tenant. Only with `keepTrial`, and whoever takes it ends and wipes it. */
+  first?: FirstJail | undefined
+}
+
+/** A jail that is there before anybody asked for a slot, and its folder. */
+export interface FirstJail {
+  jail: Jail
+  root: string
 }
 
 export interface IsolationOptions {
@@ -31,7 +39,7 @@ export interface IsolationOptions {
   /** Private addresses that `outbound` reaches all the same: addresses or networks, with a port or without. Default: none. */
   networkAllow?: readonly string[]
   uidBase: number
-  /** A folder in which a trial slot may be made. */
+  /** The folder in which slots are made, and the trial. */
   folder: string
   /** A folder for what all slots stand on; it is made anew. */
   systemFolder: string
@@ -39,6 +47,8 @@ export interface IsolationOptions {
   system?: SystemKind
   /** What of the container every slot sees besides. Default: nothing. */
   mounts?: readonly SlotMount[]
+  /** Hands on the jail of the trial rather than ending it. Default: false. */
+  keepTrial?: boolean
 }
 
 /**
@@ -48,26 +58,57 @@ export interface IsolationOptions {
  * @throws {SlotpoolError} `ISOLATION_UNAVAILABLE` with what is missing and what would mend it.
  */
 export async function chooseIsolation(options: IsolationOptions): Promise<ChosenIsolation> {
+  const found = await findIsolation(options)
+  if (options.keepTrial || found.first === undefined) return found
+  await endFirst(found)
+  const { first: _, ...chosen } = found
+  return chosen
+}
+
+/** Ends and wipes the jail of the trial, where there is one. */
+export async function endFirst({ kind, first }: Pick<ChosenIsolation, 'kind' | 'first'>): Promise<void> {
+  await first?.jail.end()
+  if (first) await kind.wipe(first.root)
+}
+
+async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation> {
   const { isolation, uidBase, folder, mounts = [] } = options
   const failures: string[] = []
-  const tried = async (name: string, attempt: () => Promise<string | null>): Promise<boolean> => {
-    const failure = await attempt()
-    if (failure !== null) failures.push(`${name}: ${failure}`)
-    return failure === null
+  const tried = async (name: string, attempt: () => Promise<FirstJail | string>): Promise<FirstJail | null> => {
+    const result = await attempt()
+    if (typeof result !== 'string') return result
+    failures.push(`${name}: ${result}`)
+    return null
   }
 
   if (isolation === 'auto' || isolation === 'jail') {
-    const { network, reason: networkReason } = await chooseNetwork({
+    const layers = process.geteuid?.() === 0 ? findLayers(options) : null
+    // One that failed by itself is heard of where it is waited for.
+    layers?.catch(() => {})
+    const open = await openNetwork({
       network: options.network,
       where: options.system === 'image' ? 'container' : 'host',
       allow: options.networkAllow ?? [],
     })
-    const kinds: (JailKind | Error)[] = process.geteuid?.() === 0 ? [await copyOnWriteJails(options, network)] : []
-    kinds.push(new BubblewrapJails({ network, uidBase, mounts }))
+    const kindsWith = async (network: SlotNetworkKind): Promise<(JailKind | Error)[]> => [
+      ...(layers === null ? [] : [await copyOnWriteJails(options, network, layers)]),
+      new BubblewrapJails({ network, uidBase, mounts }),
+    ]
+    const tryKind = (kind: JailKind | Error) =>
+      tried('jail', async () => (kind instanceof Error ? kind.message : tryIsolation(kind, folder)))
+    const [strongest] = await kindsWith(open.network)
+    // A jail that works shows that its network does; only where it does not is the network tried by itself.
+    const first = strongest && (await tryKind(strongest))
+    if (first) return { kind: strongest as JailKind, reason: null, networkReason: open.reason, first }
+    const { network, reason: networkReason } = await open.tried()
+    const kinds = await kindsWith(network)
+    if (network === open.network) kinds.shift()
+    else failures.splice(0)
     for (const kind of kinds) {
-      if (await tried('jail', () => (kind instanceof Error ? Promise.resolve(kind.message) : tryIsolation(kind, folder)))) {
+      const first = await tryKind(kind)
+      if (first) {
         const reason = failures.length > 0 ? `its root filesystem is read-only, since ${failures.join('; ')}` : null
-        return { kind: kind as JailKind, reason, networkReason }
+        return { kind: kind as JailKind, reason, networkReason, first }
       }
     }
     await network.close()
@@ -78,11 +119,12 @@ export async function chooseIsolation(options: IsolationOptions): Promise<Chosen
     return { kind: shared, reason: 'TERMINAL_ISOLATION=none was asked for', networkReason: networkReason('none', options.network) }
   }
   if (isolation === 'auto' || isolation === 'uid') {
-    const works = await tried('uid', async () => {
+    const first = await tried('uid', async () => {
       if (lacks !== null) return lacks
       return process.geteuid?.() === 0 ? tryIsolation(shared, folder) : 'only root can give each slot a uid of its own'
     })
-    if (works) return { kind: shared, reason: failures[0] ?? 'uid was asked for', networkReason: networkReason('uid', options.network) }
+    if (first)
+      return { kind: shared, reason: failures[0] ?? 'uid was asked for', networkReason: networkReason('uid', options.network), first }
   }
   if (isolation === 'none') failures.push(`none: ${lacks}`)
   throw new SlotpoolError(
@@ -95,13 +137,21 @@ export async function chooseIsolation(options: IsolationOptions): Promise<Chosen
 }
 
 /** Where slots can be root of a root filesystem of their own; else why not. */
-async function copyOnWriteJails(options: IsolationOptions, network: SlotNetworkKind): Promise<JailKind | Error> {
+async function copyOnWriteJails(
+  options: IsolationOptions,
+  network: SlotNetworkKind,
+  layers: Promise<readonly SystemLayer[]>,
+): Promise<JailKind | Error> {
   try {
-    const layers = options.system === 'image' ? imageLayers : await hostLayers(options.systemFolder)
-    return new CopyOnWriteJails({ network, uidBase: options.uidBase, mounts: options.mounts ?? [], layers })
+    return new CopyOnWriteJails({ network, uidBase: options.uidBase, mounts: options.mounts ?? [], layers: await layers })
   } catch (error) {
     return error as Error
   }
+}
+
+/** What copy-on-write jails stand on. */
+async function findLayers({ system, systemFolder }: IsolationOptions): Promise<readonly SystemLayer[]> {
+  return system === 'image' ? imageLayers : hostLayers(systemFolder)
 }
 
 /** What was asked for that needs namespaces of the slot's own. */
@@ -116,25 +166,34 @@ function networkReason(level: IsolationLevel, asked: NetworkChoice): string | nu
   return asked === 'host' ? null : `isolation ${level} gives a slot no network of its own`
 }
 
-/** Null when a command ran in a jail of this kind, else why not. */
-async function tryIsolation(kind: JailKind, folder: string): Promise<string | null> {
-  const trial = await mkdtemp(join(folder, 'trial-'))
-  try {
-    const jail = await kind.make(0, trial)
-    try {
-      const { exitCode, stderr } = await runProgram(jail, ['bash', '-c', 'exit 42'])
-      if (exitCode !== 42) return `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
-      return (await seesProcesses(jail))
-        ? null
-        : 'the processes of a slot cannot be told from others (in a container that takes CAP_SYS_PTRACE)'
-    } finally {
-      await jail.end()
-    }
-  } catch (error) {
-    return error instanceof SlotpoolError ? error.message : String(error)
-  } finally {
-    await kind.wipe(trial)
-  }
+/** The jail of this kind in which a command ran, else why none did; nothing of it is left then. */
+async function tryIsolation(kind: JailKind, folder: string): Promise<FirstJail | string> {
+  // Its tenant may see the name, which is like that of any slot.
+  const root = await mkdtemp(join(folder, '0-'))
+  const made = await makeTried(kind, root).catch(messageOf)
+  if (typeof made !== 'string') return { jail: made, root }
+  await kind.wipe(root)
+  return made
+}
+
+async function makeTried(kind: JailKind, root: string): Promise<Jail | string> {
+  const jail = await kind.make(0, root)
+  const failure = await failureIn(jail).catch(messageOf)
+  if (failure === null) return jail
+  await jail.end()
+  return failure
+}
+
+/** Null when commands run in this jail and can be ended, else why not. What runs here leaves nothing: the jail may get a tenant. */
+async function failureIn(jail: Jail): Promise<string | null> {
+  const { exitCode, stderr } = await runProgram(jail, ['bash', '-c', 'exit 42'])
+  if (exitCode !== 42) return `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
+  if (await seesProcesses(jail)) return null
+  return 'the processes of a slot cannot be told from others (in a container that takes CAP_SYS_PTRACE)'
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof SlotpoolError ? error.message : String(error)
 }
 
 /** What cannot be seen cannot be ended: a command whose time is up would leave its processes behind. */
