@@ -21,6 +21,9 @@ try {
   for (let run = 0; run < 2; run++) await exports.main(['exec', '--task-id', 'code-cache', 'true'])
   if (process.exitCode === 0) writeCodeCache()
 } finally {
-  slotpool('down')
-  rmSync(folder, { recursive: true, force: true })
+  try {
+    slotpool('down')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
