@@ -91,7 +91,7 @@ export class ReadyShells {
     this.#make(roomBytes, of)
       .then((ready) => {
         if (ready && this.#over) for (const { pipe } of ready.pipes) pipe.close()
-        else if (ready) this.#waiting.push({ ...ready, key, roomBytes })
+        else if (ready) this.#keep({ ...ready, key, roomBytes })
       })
       .catch(() => {
         // The command that would have had it is forked, and says what is wrong.
@@ -99,6 +99,17 @@ export class ReadyShells {
       .finally(() => {
         this.#preparing--
       })
+  }
+
+  #keep(waiting: Waiting): void {
+    this.#waiting.push(waiting)
+    // Its slot may have ended it. The next command has another made.
+    void waiting.shell.lost.then(() => {
+      const at = this.#waiting.indexOf(waiting)
+      if (at === -1) return
+      this.#waiting.splice(at, 1)
+      waiting.drop()
+    })
   }
 
   async #make(roomBytes: number, { cwd, env, mergeStderr, terms }: ShellTerms): Promise<ReadyShell | undefined> {

@@ -27,7 +27,8 @@ const placeholder = '# waits for the next command'
  *   `begun NUMBER PROCESS` and `ended NUMBER STATUS WHY`, the status being that of wait(2) and the reason empty when the command was begun,
  *   else `no-cwd …`, `too-long` or `failed …`.
  * - `prepare`: the same, but instead of the command the bytes of room for it, and the last entry of the environment is as long as the one that
- *   will take its place. It answers `begun` as above, and `unfit NUMBER WHY` where shells cannot be made ready in this slot.
+ *   will take its place. It answers `begun` as above, `lost NUMBER` when the shell has ended before its command came, and `unfit NUMBER WHY`
+ *   where shells cannot be made ready in this slot.
  * - `run`: the last entry of the environment and the command, for a shell that was prepared under that number. It answers as `fork`; `begun`
  *   only when that is another process.
  * - `drop`: nothing. The shell is ended; it answers `ended`.
@@ -193,20 +194,31 @@ sub listens {
     place($one, '${placeholder}') or die "memory: $!\\n";
   };
   if (!$fit) { answer("unfit $number $@" =~ s/\\n//gr); $one->{over} = 1; kill 'KILL', $one->{pid} }
-  $one->{ready} = 1;
+  $one->{ready} = $of{$one->{pid}}{arrived} = 1;
   hand_over($number) if $one->{command};
 }
 
 # Over the room that was kept for it, and what is left of that filled up.
 sub place { my ($one, $command) = @_; overwrite($one->{memory}, $one->{at}, "$command\\0bash\\0" . "\\0" x ($one->{room} - length $command)) }
 
+# What it holds of the fork server's descriptors is closed when it says something, or has become bash.
+sub on_its_way {
+  my ($of) = @_;
+  return 0 if $of->{arrived};
+  my $heard = '';
+  vec($heard, fileno $of->{hear}, 1) = 1;
+  $of->{arrived} = select($heard, undef, undef, 0) > 0;
+  !$of->{arrived}
+}
+
 sub run {
   my ($number, @command) = @_;
   my $one = $waiting{$number} // return;
   $one->{command} = \\@command;
   $one->{over} = 1 if $one->{later};
-  # Its slot may have stopped it.
+  # Its slot may have stopped it; or another on its way, which has yet to let go of its end of the pipe that is read to its end.
   kill 'CONT', $one->{pid} if !$one->{over};
+  kill 'CONT', grep { on_its_way($of{$_}) } keys %of;
   hand_over($number) if $one->{ready} || $one->{over};
 }
 
@@ -218,7 +230,7 @@ sub hand_over {
   if (!$one->{over}) {
     my $set = "unset BASH_ENV\\nexport $entry\\nSECONDS=0\\nBASH_EXECUTION_STRING='" . $command =~ s/'/'\\\\''/gr . "'\\n";
     my $told = place($one, $command) && overwrite($one->{memory}, $one->{entry}, $entry) && (syswrite($one->{tell}, $set) // -1) == length $set;
-    if ($told) { $of{$one->{pid}} = { number => $number, hear => $one->{hear}, again => [$number, $one->{of}, $entry, $command] }; return }
+    if ($told) { $of{$one->{pid}} = { arrived => 1, number => $number, hear => $one->{hear}, again => [$number, $one->{of}, $entry, $command] }; return }
     kill 'KILL', $one->{pid};
   }
   begin($number, $one->{of}, $entry, $command);
@@ -241,7 +253,7 @@ sub reap {
     if ($of->{waits}) {
       $waiting{$number}{over} = 1 if $waiting{$number};
       delete $starting{fileno $of->{hear}};
-      hand_over($number) if $waiting{$number};
+      if ($waiting{$number}) { answer("lost $number") unless $waiting{$number}{command}; hand_over($number) }
       next;
     }
     my $said = '';

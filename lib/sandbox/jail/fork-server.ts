@@ -51,13 +51,17 @@ export interface PreparedShell extends Forked {
   run(entry: string, command: string): void
   /** Ends it, instead. */
   drop(): void
+  /** Resolves when it has ended before it had its command, and never else. A command that it is given all the same is forked. */
+  readonly lost: Promise<void>
 }
 
 class Pending implements Forked {
   pid = 0
   readonly begun: Promise<void>
   readonly ended: Promise<ForkedEnd>
+  readonly lost: Promise<void>
   begin!: () => void
+  lose!: () => void
   end!: (end: ForkedEnd) => void
 
   constructor() {
@@ -66,6 +70,9 @@ class Pending implements Forked {
     })
     this.ended = new Promise((resolve) => {
       this.end = resolve
+    })
+    this.lost = new Promise((resolve) => {
+      this.lose = resolve
     })
   }
 }
@@ -177,6 +184,10 @@ export class ForkServer {
       const pending = this.#pending.get(Number(number))
       if (what === 'unfit') this.#unfit = [first, ...rest].join(' ')
       if (!pending || what === 'unfit') continue
+      if (what === 'lost') {
+        pending.lose()
+        continue
+      }
       if (what === 'begun') pending.pid = Number(first)
       pending.begin()
       if (what !== 'ended') continue
