@@ -4,6 +4,7 @@ import t from 'tap'
 import { DockerEngine } from '../../../lib/backend/docker/engine.ts'
 import { undoContainers } from '../../../lib/backend/docker/undo-containers.ts'
 import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
+import { protocolVersion } from '../../../lib/wire/protocol.ts'
 import { archiveHeaders } from '../../fixtures/archive-headers.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { dockerPool } from '../../fixtures/docker-pool.ts'
@@ -21,14 +22,14 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
     t.equal(await backend.shape(), null)
 
     const [container, ...others] = await backend.grow(1)
-    t.match(container, { index: 0, state: 'ready', endpoint: { url: /^http:\/\/127\.0\.0\.1:\d+$/ } })
+    t.match(container, { index: 0, state: 'ready', endpoint: { url: /^http:\/\/[\d.]+:\d+$/ } })
     t.same(others, [])
     t.same(await backend.list(), [container])
     t.same(await backend.shape(), { image, slots: 2, isolation: 'uid', network: 'outbound', limits: {}, networkAllow: [], mounts: [] })
 
     const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
     t.teardown(() => client.close())
-    t.match(await client.health(), { ok: true, protocol: 2 })
+    t.match(await client.health(), { ok: true, protocol: protocolVersion })
     t.equal((await client.status()).slots.length, 2)
     const stranger = new SandboxClient(container?.endpoint ?? { url: '' }, 'another')
     t.teardown(() => stranger.close())
