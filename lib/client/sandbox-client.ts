@@ -18,7 +18,7 @@ import {
   type WhereaboutsRequest,
 } from '../wire/roster.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
-import { Connection } from './request.ts'
+import { Connection, type RequestOptions } from './request.ts'
 import { unframed } from './unframed.ts'
 
 /** How long a short request may wait for its answer: taking or ending a lease kills a jail at worst. */
@@ -38,7 +38,7 @@ export class SandboxClient {
   }
 
   status(signal?: AbortSignal): Promise<ServerStatus> {
-    return this.connection.json(serverStatus, { method: 'GET', path: paths.status, signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.json(serverStatus, brief('GET', paths.status, signal))
   }
 
   /** Resolves with the number of idle slots: as soon as there is one, at the latest after `waitMs` (60,000 at most). */
@@ -49,82 +49,64 @@ export class SandboxClient {
 
   /** The lease of a task: the one it has here, or a new one. */
   lease(request: LeaseRequest, signal?: AbortSignal): Promise<LeaseResponse> {
-    return this.connection.json(leaseResponse, {
-      method: 'POST',
-      path: paths.leases,
-      json: request,
-      signal,
-      headersTimeoutMs: answerTimeoutMs,
-    })
+    return this.connection.json(leaseResponse, brief('POST', paths.leases, signal, request))
   }
 
   /** The lease that a task has here, or null. */
   async leaseOfTask(taskId: string, signal?: AbortSignal): Promise<Lease | null> {
     const path = paths.leaseOfTask(taskId)
-    return (await this.connection.json(leaseLookup, { method: 'GET', path, signal, headersTimeoutMs: answerTimeoutMs })).lease
+    return (await this.connection.json(leaseLookup, brief('GET', path, signal))).lease
   }
 
   /** The lease of a task that is at home here, or that found its home full: the one it has, here or elsewhere, or a new one. */
   leaseByRoster(request: HomeLeaseRequest, signal?: AbortSignal): Promise<HomeAnswer> {
-    return this.connection.json(homeAnswer, {
-      method: 'POST',
-      path: paths.leases,
-      json: request,
-      signal,
-      headersTimeoutMs: answerTimeoutMs,
-    })
+    return this.connection.json(homeAnswer, brief('POST', paths.leases, signal, request))
   }
 
   /** What is known here of a task that is at home here by that roster. */
   taskAtHome(taskId: string, roster: string, signal?: AbortSignal): Promise<HomeAnswer> {
     const path = paths.taskAtHome(taskId, roster)
-    return this.connection.json(homeAnswer, { method: 'GET', path, signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.json(homeAnswer, brief('GET', path, signal))
   }
 
   /** The roster that the server was told last. */
   async roster(signal?: AbortSignal): Promise<Roster | null> {
-    const asked = { method: 'GET', path: paths.roster, signal, headersTimeoutMs: answerTimeoutMs } as const
+    const asked = brief('GET', paths.roster, signal)
     return (await this.connection.json(rosterLookup, asked)).roster
   }
 
   /** Tells the server a new roster; resolves with the leases that stand there. None comes to stand under an earlier one any more. */
   async proposeRoster(proposal: RosterProposal, signal?: AbortSignal): Promise<StandingLease[]> {
-    const asked = { method: 'PUT', path: paths.roster, json: proposal, signal, headersTimeoutMs: answerTimeoutMs } as const
+    const asked = brief('PUT', paths.roster, signal, proposal)
     return (await this.connection.json(proposalAccepted, asked)).leases
   }
 
   openRoster(opening: RosterOpening, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({ method: 'POST', path: paths.openRoster, json: opening, signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.empty(brief('POST', paths.openRoster, signal, opening))
   }
 
   /** Has a home note down where a task gets its slot; resolves with what stands in the way, if anything. */
   noteWhereabouts(request: WhereaboutsRequest, signal?: AbortSignal): Promise<HomeAnswer> {
-    return this.connection.json(homeAnswer, {
-      method: 'POST',
-      path: paths.whereabouts,
-      json: request,
-      signal,
-      headersTimeoutMs: answerTimeoutMs,
-    })
+    return this.connection.json(homeAnswer, brief('POST', paths.whereabouts, signal, request))
   }
 
   /** Has a home forget a lease that has ended elsewhere. */
   forgetWhereabouts(taskId: string, leaseId: string, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({ method: 'DELETE', path: paths.noted(taskId, leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.empty(brief('DELETE', paths.noted(taskId, leaseId), signal))
   }
 
   confirm(leaseId: string, signal?: AbortSignal): Promise<Lease> {
-    return this.connection.json(lease, { method: 'POST', path: paths.confirm(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.json(lease, brief('POST', paths.confirm(leaseId), signal))
   }
 
   renew(leaseId: string, ttlMs: number, signal?: AbortSignal): Promise<Lease> {
     const path = paths.renew(leaseId)
-    return this.connection.json(lease, { method: 'POST', path, json: { ttlMs }, signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.json(lease, brief('POST', path, signal, { ttlMs }))
   }
 
   /** Ends a lease: when it resolves, no process of it is left. */
   release(leaseId: string, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({ method: 'DELETE', path: paths.lease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.empty(brief('DELETE', paths.lease(leaseId), signal))
   }
 
   /**
@@ -133,22 +115,17 @@ export class SandboxClient {
    * @throws {SlotpoolError} `LEASE_CONTENDED` when somebody has: it stands then.
    */
   releaseProvisional(leaseId: string, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({ method: 'DELETE', path: paths.provisionalLease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.empty(brief('DELETE', paths.provisionalLease(leaseId), signal))
   }
 
   /** Ends a lease unless somebody else than the one who made it has asked for it: it stands then. */
   releaseUnshared(leaseId: string, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({ method: 'DELETE', path: paths.unsharedLease(leaseId), signal, headersTimeoutMs: answerTimeoutMs })
+    return this.connection.empty(brief('DELETE', paths.unsharedLease(leaseId), signal))
   }
 
   /** Ends an execution and all that it started; resolves when nothing of it is left. */
   cancel(leaseId: string, executionId: string, signal?: AbortSignal): Promise<void> {
-    return this.connection.empty({
-      method: 'DELETE',
-      path: paths.execution(leaseId, executionId),
-      signal,
-      headersTimeoutMs: answerTimeoutMs,
-    })
+    return this.connection.empty(brief('DELETE', paths.execution(leaseId, executionId), signal))
   }
 
   /** Streams a file out of the slot. */
@@ -230,4 +207,9 @@ export class SandboxClient {
   async close(): Promise<void> {
     await this.connection.close()
   }
+}
+
+/** A short request: its answer is waited for no longer than a server takes that is well. */
+function brief(method: RequestOptions['method'], path: string, signal: AbortSignal | undefined, json?: unknown): RequestOptions {
+  return { method, path, json, signal, headersTimeoutMs: answerTimeoutMs }
 }

@@ -13,7 +13,7 @@ import { launchSpawned } from './launch-spawned.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { OutputLog } from './output-log.ts'
 import type { OutputPipe } from './output-pipe.ts'
-import type { ReadyShell, ReadyShells } from './ready-shells.ts'
+import { type ReadyShell, type ReadyShells, shellOrder } from './ready-shells.ts'
 import type { SlotBounds } from './slot-bounds.ts'
 import type { SlotPipes } from './slot-pipes.ts'
 import type { Slot } from './slots.ts'
@@ -153,9 +153,10 @@ export class JailExecution extends Execution {
         if (this.#cause) throw new SlotpoolError('CANCELLED', 'the execution was cancelled before it began')
       },
     }
-    const ready = this.#readyShells?.take(launch.command, launch)
+    const order = this.#readyShells && shellOrder(launch.command, launch)
+    const ready = order && this.#readyShells?.take(order)
     const launched = await (ready ? this.#launchReady(ready, launch) : this.#launchAnew(launch))
-    this.#readyShells?.prepare(launch.command, launch)
+    if (order) this.#readyShells?.prepare(order)
     this.#launched = launched
     this.#pipes = launched.outputs
     this.#listen(this.#pipes[0], this.stdout)

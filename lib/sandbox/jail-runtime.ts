@@ -5,7 +5,7 @@ import { Fifos } from './fifos.ts'
 import { JailFiles } from './files/jail-files.ts'
 import type { PatienceLimits } from './files/patience.ts'
 import { type ExecutionMeans, JailExecution } from './jail-execution.ts'
-import { ReadyShells } from './ready-shells.ts'
+import { ReadyShells, shellOrder } from './ready-shells.ts'
 import { SlotPipes } from './slot-pipes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import type { Slot } from './slots.ts'
@@ -39,7 +39,9 @@ export class JailRuntime implements SlotRuntime {
     const { env } = slotEnvironment(jail, { allowEnv: [] }, usualId)
     // In the folder and with the environment that a command has unless it asks for others.
     if (readyShells)
-      void this.#ready.then(() => readyShells.prepare('', { cwd: jail.view.workspace, env, mergeStderr: false, terms: bounds.terms() }))
+      void this.#ready.then(() =>
+        readyShells.prepare(shellOrder('', { cwd: jail.view.workspace, env, mergeStderr: false, terms: bounds.terms() })),
+      )
   }
 
   execution(id: string, request: CheckedExecutionRequest, slot: Slot): Execution {

@@ -1,5 +1,4 @@
-import type { EntryTerms } from './jail/entry-terms.ts'
-import { resourceLimitsText } from './jail/entry-terms.ts'
+import { type EntryTerms, resourceLimitsText } from './jail/entry-terms.ts'
 import { type ForkServer, type PreparedShell, shellPath } from './jail/fork-server.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { NamedPipe, SlotPipes } from './slot-pipes.ts'
@@ -37,6 +36,18 @@ export interface ReadyShell {
   drop(): void
 }
 
+/** What shell a command would have; made once for a command that is to be run. */
+export interface ShellOrder {
+  readonly of: ShellTerms
+  /** Alike for all that a shell can be made ready for together. */
+  readonly key: string
+  readonly commandBytes: number
+}
+
+export function shellOrder(command: string, of: ShellTerms): ShellOrder {
+  return { of, key: keyOf(of), commandBytes: Buffer.byteLength(command) }
+}
+
 type Waiting = ReadyShell & { key: string; roomBytes: number }
 
 /**
@@ -64,21 +75,18 @@ export class ReadyShells {
   }
 
   /** The shell that waits for such a command. It is the caller's then. */
-  take(command: string, of: ShellTerms): ReadyShell | undefined {
-    const key = keyOf(of)
-    const bytes = Buffer.byteLength(command)
-    const at = this.#waiting.findIndex((one) => one.key === key && bytes <= one.roomBytes)
+  take({ key, commandBytes }: ShellOrder): ReadyShell | undefined {
+    const at = this.#waiting.findIndex((one) => one.key === key && commandBytes <= one.roomBytes)
     return at === -1 ? undefined : this.#waiting.splice(at, 1)[0]
   }
 
   /** Begins to make one ready for a command like this one, unless there is; more than one where the last was soon before. */
-  prepare(command: string, of: ShellTerms): void {
+  prepare({ of, key, commandBytes }: ShellOrder): void {
     const nowMs = performance.now()
     const wanted = nowMs - this.#lastTakenAtMs < soonMs ? mostShells : 1
     this.#lastTakenAtMs = nowMs
     if (this.#over || this.#server.unfit !== undefined) return
-    const roomBytes = roomFor(command)
-    const key = keyOf(of)
+    const roomBytes = roomFor(commandBytes)
     const fits = (one: Waiting): boolean => one.key === key && one.roomBytes >= roomBytes
     for (const one of this.#waiting.filter((one) => !fits(one))) one.drop()
     this.#waiting = this.#waiting.filter(fits)
@@ -149,9 +157,9 @@ function keyOf({ cwd, env, mergeStderr, terms }: ShellTerms): string {
   return JSON.stringify([cwd, entries, id.length, mergeStderr, resourceLimitsText(terms)])
 }
 
-function roomFor(command: string): number {
+function roomFor(commandBytes: number): number {
   let roomBytes = leastRoomBytes
-  while (roomBytes < Buffer.byteLength(command)) roomBytes *= 2
+  while (roomBytes < commandBytes) roomBytes *= 2
   return roomBytes
 }
 
