@@ -188,31 +188,23 @@ t.test('tasks keep their slots for all managers when containers come, though the
   t.equal((await third.status()).totals.leased, 0)
 })
 
-t.test('when a container dies its tasks alone are lost', async (t) => {
-  const { backend, one, other } = await twoManagers(t, 5)
-  const before = new Map(await Promise.all(taskIds.map(async (taskId) => [taskId, await one.lease(taskId)] as const)))
-  const lost = before.get('task-0')?.containerId ?? ''
-  await backend.kill(lost)
-  for (const taskId of taskIds) {
-    const slots = await Promise.all([other.lease(taskId), one.lease(taskId)])
-    const was = before.get(taskId)
-    t.equal(slots[0].leaseId, slots[1].leaseId)
-    t.equal(slots[0].leaseId === was?.leaseId, was?.containerId !== lost)
-  }
-})
-
-t.test('when a server starts anew its leases alone are lost', async (t) => {
-  const { backend, one, other } = await twoManagers(t, 4)
-  const before = new Map(await Promise.all(taskIds.map(async (taskId) => [taskId, await one.lease(taskId)] as const)))
-  const lost = before.get('task-0')?.containerId ?? ''
-  await backend.restart(lost)
-  for (const taskId of taskIds) {
-    const slots = await Promise.all([other.lease(taskId), one.lease(taskId)])
-    const was = before.get(taskId)
-    t.equal(slots[0].leaseId, slots[1].leaseId)
-    t.equal(slots[0].leaseId === was?.leaseId, was?.containerId !== lost)
-  }
-})
+for (const [what, containers, end] of [
+  ['a container dies', 5, 'kill'],
+  ['a server starts anew', 4, 'restart'],
+] as const) {
+  t.test(`when ${what} its tasks alone are lost`, async (t) => {
+    const { backend, one, other } = await twoManagers(t, containers)
+    const before = new Map(await Promise.all(taskIds.map(async (taskId) => [taskId, await one.lease(taskId)] as const)))
+    const lost = before.get('task-0')?.containerId ?? ''
+    await backend[end](lost)
+    for (const taskId of taskIds) {
+      const slots = await Promise.all([other.lease(taskId), one.lease(taskId)])
+      const was = before.get(taskId)
+      t.equal(slots[0].leaseId, slots[1].leaseId)
+      t.equal(slots[0].leaseId === was?.leaseId, was?.containerId !== lost)
+    }
+  })
+}
 
 t.test('a silent container holds up its own tasks, and no others', async (t) => {
   const { backend, one, other } = await twoManagers(t, 3, 10)
