@@ -3,10 +3,10 @@ import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
 import { checkEnv } from '../wire/env.ts'
 import { type ExecutionEnd, type ExecutionRequest, executionEnd } from '../wire/execution.ts'
-import { FrameReader, type FrameType, frameType } from '../wire/frames.ts'
+import { type FrameType, frameType } from '../wire/frames.ts'
 import { executionId as executionIdSchema } from '../wire/lease.ts'
-import { paths } from '../wire/protocol.ts'
 import { Cancellation } from './cancellation.ts'
+import { ChannelsClosed } from './execution-channels.ts'
 import type { SandboxClient } from './sandbox-client.ts'
 
 /** How long a lost connection is tried to be taken up again: 0.1, 0.2, 0.4 … s apart, at most two. */
@@ -84,20 +84,18 @@ class Attempt {
   readonly #client: SandboxClient
   readonly #leaseId: string
   readonly #executionId: string
-  readonly #path: string
   readonly #sink: OutputSink
   /** Aborted when the command was to be cancelled and nobody is there to do it. */
   readonly #unreachable: AbortSignal | undefined
   #stdoutBytes = 0
   #stderrBytes = 0
-  /** When the connection under way was answered. */
-  #answeredAtMs: number | undefined
+  /** When the server last may have had the request, over a channel that it had answered. */
+  #sentAtMs: number | undefined
 
   constructor(client: SandboxClient, leaseId: string, executionId: string, sink: OutputSink, unreachable: AbortSignal | undefined) {
     this.#client = client
     this.#leaseId = leaseId
     this.#executionId = executionId
-    this.#path = paths.execution(leaseId, executionId)
     this.#sink = sink
     this.#unreachable = unreachable
   }
@@ -114,26 +112,25 @@ class Attempt {
 
   async #followOn(request: ExecutionRequest | undefined): Promise<ExecutionEnd> {
     let lost: SlotpoolError
-    const wasClosed = this.#client.connection.closed
     try {
-      return await this.#read(request ? { method: 'POST', path: this.#path, json: request } : { method: 'GET', path: this.#path })
+      return await this.#read(request)
     } catch (error) {
-      if (!isLost(error) || wasClosed || wasNotSent(error)) throw error
+      if (!isLost(error) || this.#sentAtMs === undefined) throw error
       lost = error
     }
     let giveUpAt = Date.now() + reconnectPatienceMs
     let pauseMs = firstPauseMs
     while (Date.now() < giveUpAt && !isClosed(lost)) {
       await delay(pauseMs, undefined, this.#unreachable && { signal: this.#unreachable })
-      this.#answeredAtMs = undefined
+      this.#sentAtMs = undefined
       try {
-        return await this.#read({ method: 'GET', path: `${this.#path}?stdout=${this.#stdoutBytes}&stderr=${this.#stderrBytes}` })
+        return await this.#read(undefined)
       } catch (error) {
         if (!isLost(error)) throw request ? await this.#afterLoss(error, lost) : error
         lost = error
       }
       // A connection that held for a while was a good one, and losing it is a new loss: a long command may outlive many.
-      if (this.#answeredAtMs !== undefined && Date.now() - this.#answeredAtMs > pauseMs) {
+      if (this.#sentAtMs !== undefined && Date.now() - this.#sentAtMs > pauseMs) {
         giveUpAt = Date.now() + reconnectPatienceMs
         pauseMs = firstPauseMs
       } else pauseMs = Math.min(pauseMs * 2, longestPauseMs)
@@ -166,43 +163,38 @@ class Attempt {
     }
   }
 
-  async #read(options: { method: 'GET' | 'POST'; path: string; json?: unknown }): Promise<ExecutionEnd> {
-    const { connection } = this.#client
-    let end: ExecutionEnd | undefined
+  /** Follows it over one channel, from where the last one broke. Only with a request can it be begun by that. */
+  async #read(request: ExecutionRequest | undefined): Promise<ExecutionEnd> {
+    const { channels, connection } = this.#client
+    let answer: ExecutionEnd | SlotpoolError | undefined
     let json: Buffer[] = []
-    let waiting: Promise<unknown>[] = []
-    const frames = new FrameReader((type, payload, last) => {
+    const onFrame = (type: FrameType, payload: Buffer, last: boolean): Promise<unknown> | undefined => {
       if (type === frameType.stdout || type === frameType.stderr) {
         if (type === frameType.stdout) this.#stdoutBytes += payload.length
         else this.#stderrBytes += payload.length
-        const handled = this.#handOn(type, payload)
-        if (handled) waiting.push(handled)
-        return
+        return this.#handOn(type, payload)
       }
       json.push(payload)
       if (!last) return
       const value: unknown = JSON.parse(Buffer.concat(json).toString())
       json = []
-      if (type === frameType.error) throw SlotpoolError.fromBody(value as Parameters<typeof SlotpoolError.fromBody>[0])
       if (type === frameType.gap) this.#skip(value as { stream: 'stdout' | 'stderr'; bytes: number })
-      else end = executionEnd.parse(value)
-    })
+      else if (type === frameType.end) answer = executionEnd.parse(value)
+      else answer = SlotpoolError.fromBody(value as Parameters<typeof SlotpoolError.fromBody>[0])
+      return undefined
+    }
+    const asked = {
+      leaseId: this.#leaseId,
+      executionId: this.#executionId,
+      stdout: this.#stdoutBytes,
+      stderr: this.#stderrBytes,
+      ...(request ? { request } : {}),
+    }
+    const onSent = (): void => {
+      this.#sentAtMs = Date.now()
+    }
     try {
-      await connection.read(
-        { ...options, signal: this.#unreachable },
-        {
-          onBegin: () => {
-            this.#answeredAtMs = Date.now()
-          },
-          onChunk: (chunk) => {
-            frames.push(chunk)
-            if (waiting.length === 0) return undefined
-            const all = Promise.all(waiting)
-            waiting = []
-            return all
-          },
-        },
-      )
+      await channels.ask(asked, { onFrame }, this.#unreachable, onSent)
     } catch (error) {
       if (error instanceof SinkFailure) throw error
       if (error instanceof RangeError) {
@@ -212,9 +204,8 @@ class Attempt {
       }
       throw connection.failure(error)
     }
-    // A stream that stops short says nothing of how the command ended.
-    if (!end) throw new SlotpoolError('SERVER_UNREACHABLE', `the sandbox server at ${connection.where} stopped in the middle of its answer`)
-    return end
+    if (answer instanceof SlotpoolError) throw answer
+    return answer as ExecutionEnd
   }
 
   /** Hands output to the sink; what that throws, now or later, is thrown as a {@link SinkFailure}. */
@@ -244,15 +235,9 @@ function isLost(error: unknown): error is SlotpoolError {
   return error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE'
 }
 
-/** This end was closed, as happens when the container is known to be gone: there is no taking it up again. */
+/** There is no taking it up again. */
 function isClosed(error: SlotpoolError): boolean {
-  return ['UND_ERR_DESTROYED', 'UND_ERR_CLOSED'].includes((error.cause as { code?: string } | undefined)?.code ?? '')
-}
-
-/** No connection was made, so the command was not sent. */
-function wasNotSent(error: SlotpoolError): boolean {
-  const code = (error.cause as { code?: string } | undefined)?.code ?? ''
-  return ['ECONNREFUSED', 'ENOENT', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)
+  return error.cause instanceof ChannelsClosed
 }
 
 function unknownOutcome(reason: string, cause: unknown): SlotpoolError {

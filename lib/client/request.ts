@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { errorBody } from '../wire/error.ts'
-import { maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
+import { maxJsonBytes } from '../wire/protocol.ts'
 import { Answer, type AnswerSink } from './answer.ts'
 
 /** How long a connection may take to be made. Both ends are on one machine or in one network. */
@@ -24,12 +24,12 @@ export interface RequestOptions {
 /** Kept-alive HTTP connections to one sandbox server, and the translation of its failures. */
 export class Connection {
   readonly #endpoint: Endpoint
-  readonly #headers: Record<string, string>
+  readonly #headers: Readonly<Record<string, string>>
   readonly #pool: Pool
 
-  constructor(endpoint: Endpoint, token: string) {
+  constructor(endpoint: Endpoint, headers: Readonly<Record<string, string>>) {
     this.#endpoint = endpoint
-    this.#headers = { authorization: `Bearer ${token}`, [protocolHeader]: String(protocolVersion) }
+    this.#headers = headers
     this.#pool = new Pool(endpoint.url, {
       connect: { timeout: connectTimeoutMs, ...(endpoint.socketPath === undefined ? {} : { socketPath: endpoint.socketPath }) },
       headersTimeout: 0,
@@ -107,11 +107,6 @@ export class Connection {
     if (signal?.aborted) return new SlotpoolError('CANCELLED', 'the request was given up by its caller', { cause: signal.reason ?? error })
     const reason = error instanceof errors.SocketError ? 'the connection was closed' : (error as Error).message
     return new SlotpoolError('SERVER_UNREACHABLE', `the sandbox server at ${this.where} did not answer: ${reason}`, { cause: error })
-  }
-
-  /** Nothing is sent any more. */
-  get closed(): boolean {
-    return this.#pool.closed || this.#pool.destroyed
   }
 
   async close(): Promise<void> {

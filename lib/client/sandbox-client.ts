@@ -4,7 +4,7 @@ import type { Endpoint } from '../wire/endpoint.ts'
 import { checkFilePath } from '../wire/file-path.ts'
 import { type FileEntry, listResponse, statResponse, type TarBounds, type TarResult, tarResponse } from '../wire/files.ts'
 import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseLookup, leaseResponse } from '../wire/lease.ts'
-import { paths } from '../wire/protocol.ts'
+import { paths, protocolHeader, protocolVersion } from '../wire/protocol.ts'
 import {
   type HomeAnswer,
   type HomeLeaseRequest,
@@ -18,6 +18,7 @@ import {
   type WhereaboutsRequest,
 } from '../wire/roster.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
+import { ExecutionChannels } from './execution-channels.ts'
 import { Connection, type RequestOptions } from './request.ts'
 import { unframed } from './unframed.ts'
 
@@ -27,9 +28,13 @@ const answerTimeoutMs = 30_000
 /** Speaks to one sandbox server. Every method throws {@link SlotpoolError}: the server's own, or `SERVER_UNREACHABLE`, or `CANCELLED`. */
 export class SandboxClient {
   readonly connection: Connection
+  /** For executions: see {@link execute}. */
+  readonly channels: ExecutionChannels
 
   constructor(endpoint: Endpoint, token: string) {
-    this.connection = new Connection(endpoint, token)
+    const headers = { authorization: `Bearer ${token}`, [protocolHeader]: String(protocolVersion) }
+    this.connection = new Connection(endpoint, headers)
+    this.channels = new ExecutionChannels(endpoint, headers)
   }
 
   /** Whether the server is there and which boot it is. Needs no token. */
@@ -49,6 +54,7 @@ export class SandboxClient {
 
   /** The lease of a task: the one it has here, or a new one. */
   lease(request: LeaseRequest, signal?: AbortSignal): Promise<LeaseResponse> {
+    this.channels.openAhead()
     return this.connection.json(leaseResponse, brief('POST', paths.leases, signal, request))
   }
 
@@ -60,6 +66,7 @@ export class SandboxClient {
 
   /** The lease of a task that is at home here, or that found its home full: the one it has, here or elsewhere, or a new one. */
   leaseByRoster(request: HomeLeaseRequest, signal?: AbortSignal): Promise<HomeAnswer> {
+    this.channels.openAhead()
     return this.connection.json(homeAnswer, brief('POST', paths.leases, signal, request))
   }
 
@@ -205,6 +212,7 @@ export class SandboxClient {
   }
 
   async close(): Promise<void> {
+    this.channels.close()
     await this.connection.close()
   }
 }

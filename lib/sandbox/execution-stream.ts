@@ -1,31 +1,30 @@
-import type { ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { OutputOffsets } from '../wire/execution.ts'
 import { type FrameType, frameHeader, frameType, jsonFrame } from '../wire/frames.ts'
 import type { Execution } from './execution.ts'
 import type { OutputCursor } from './output-log.ts'
 
 /**
- * Streams an execution to one reader, from the bytes it already has to the outcome, no faster than it reads. Resolves when it has all, or
- * has gone away, which leaves the execution running.
+ * Streams an execution to one reader, from the bytes it already has to the outcome, no faster than it reads. Resolves when all of it was
+ * written, or the reader has gone away, which leaves the execution running.
  */
-export function streamExecution(execution: Execution, offsets: OutputOffsets, response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => new ExecutionStream(execution, offsets, response, resolve).begin())
+export function streamExecution(execution: Execution, offsets: OutputOffsets, channel: Duplex): Promise<void> {
+  return new Promise((resolve) => new ExecutionStream(execution, offsets, channel, resolve).begin())
 }
 
 /** One reader of an execution. There is one write under way at a time, and what came meanwhile makes the next. */
 class ExecutionStream {
   readonly #execution: Execution
-  readonly #response: ServerResponse
+  readonly #channel: Duplex
   readonly #stdout: OutputCursor
   readonly #stderr: OutputCursor
   readonly #onOver: () => void
-  #begun = false
   #writing = false
   #over = false
 
-  constructor(execution: Execution, offsets: OutputOffsets, response: ServerResponse, onOver: () => void) {
+  constructor(execution: Execution, offsets: OutputOffsets, channel: Duplex, onOver: () => void) {
     this.#execution = execution
-    this.#response = response
+    this.#channel = channel
     this.#stdout = execution.stdout.attach(offsets.stdout)
     this.#stderr = execution.stderr.attach(offsets.stderr)
     this.#onOver = onOver
@@ -33,12 +32,12 @@ class ExecutionStream {
 
   begin(): void {
     this.#execution.on('progress', this.#writeNext)
-    this.#response.on('close', this.#leave)
+    this.#channel.on('close', this.#leave)
     this.#writeNext()
   }
 
   readonly #writeNext = (): void => {
-    if (this.#response.destroyed) this.#leave()
+    if (this.#channel.destroyed) this.#leave()
     if (this.#writing || this.#over) return
     // Whether it is over is looked at before its output, so that the last of it is not missed.
     const { outcome } = this.#execution
@@ -48,29 +47,17 @@ class ExecutionStream {
     if (outcome && this.#stdout.atEnd && this.#stderr.atEnd) {
       pieces.push('end' in outcome ? jsonFrame(frameType.end, outcome.end) : jsonFrame(frameType.error, outcome.error))
       // A short command's whole answer is one write, and wakes its reader once.
-      this.#response.end(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces))
+      this.#channel.write(together(pieces))
       this.#leave()
     } else if (pieces.length > 0) this.#write(pieces)
   }
 
-  /** Writes all of these at once, as one chunk of the answer. */
   #write(pieces: readonly Buffer[]): void {
     this.#writing = true
-    const response = this.#response
-    const { socket } = response
-    if (this.#begun && socket && response.chunkedEncoding) {
-      // Node would make a chunk of each piece, and three writes of each chunk: half of what a long stream costs this process itself.
-      const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-      socket.cork()
-      socket.write(`${bytes.toString(16)}\r\n`, 'latin1')
-      for (const piece of pieces) socket.write(piece)
-      socket.write('\r\n', 'latin1', this.#onWritten)
-      socket.uncork()
-      return
-    }
-    // The first takes the head of the answer along.
-    this.#begun = true
-    response.write(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces), this.#onWritten)
+    this.#channel.cork()
+    for (const piece of pieces.slice(0, -1)) this.#channel.write(piece)
+    this.#channel.write(pieces.at(-1), this.#onWritten)
+    this.#channel.uncork()
   }
 
   readonly #onWritten = (error?: Error | null): void => {
@@ -84,12 +71,14 @@ class ExecutionStream {
     if (this.#over) return
     this.#over = true
     this.#execution.off('progress', this.#writeNext)
-    this.#response.off('close', this.#leave)
+    this.#channel.off('close', this.#leave)
     this.#stdout.detach()
     this.#stderr.detach()
     this.#onOver()
   }
 }
+
+const together = (pieces: readonly Buffer[]): Buffer => (pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
 
 /** What there is next of one stream. */
 function addFrames(pieces: Buffer[], type: FrameType, cursor: OutputCursor): void {

@@ -9,6 +9,19 @@ export function settled(lease: HeldLease): HeldLease {
   throw new SlotpoolError('LEASE_CONTENDED', `lease ${lease.leaseId} is provisional; confirm it before it is used`)
 }
 
+/**
+ * Text that is not UTF-8 is refused; a lenient reader would run another command than was sent.
+ *
+ * @throws {SlotpoolError} `REQUEST_INVALID`.
+ */
+export function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch (error) {
+    throw new SlotpoolError('REQUEST_INVALID', `got a body that is not JSON in UTF-8: ${(error as Error).message}`, { cause: error })
+  }
+}
+
 /** @throws {SlotpoolError} `REQUEST_INVALID` naming the field, what it got and what was expected. */
 export function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const result = schema.safeParse(value ?? {})

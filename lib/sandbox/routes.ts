@@ -1,18 +1,12 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { checkCommand } from '../wire/command.ts'
-import { checkEnv } from '../wire/env.ts'
-import { executionRequest, type OutputOffsets, outputOffsets } from '../wire/execution.ts'
 import { executionId, leaseId, leaseRequest, renewRequest, taskId } from '../wire/lease.ts'
-import { framesMediaType } from '../wire/protocol.ts'
 import { homeLeaseRequest, homeQuery } from '../wire/roster.ts'
-import type { Execution } from './execution.ts'
-import { streamExecution } from './execution-stream.ts'
 import type { Executions } from './executions.ts'
 import { addFileRoutes } from './file-routes.ts'
 import type { HeldLease } from './held-lease.ts'
 import type { LeaseTable } from './lease-table.ts'
-import { checked, goneSignal, settled } from './requests.ts'
+import { checked, goneSignal } from './requests.ts'
 import { addRosterRoutes, homeAnswer } from './roster-routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import type { Slots } from './slots.ts'
@@ -83,21 +77,6 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     return reply.status(204).send()
   })
 
-  app.post('/v1/leases/:leaseId/executions/:executionId', async (request, reply) => {
-    const lease = settled(held(request))
-    const body = checked(executionRequest, request.body)
-    checkCommand(body.command)
-    checkEnv(body.env ?? {})
-    const offsets = checked(outputOffsets, request.query)
-    const execution = executions.start(lease, checked(executionParams, request.params).executionId, body)
-    await sendExecution(execution, offsets, reply)
-  })
-
-  app.get('/v1/leases/:leaseId/executions/:executionId', async (request, reply) => {
-    const offsets = checked(outputOffsets, request.query)
-    await sendExecution(executions.get(held(request), checked(executionParams, request.params).executionId), offsets, reply)
-  })
-
   app.delete('/v1/leases/:leaseId/executions/:executionId', async (request, reply) => {
     await executions.cancel(held(request), checked(executionParams, request.params).executionId)
     return reply.status(204).send()
@@ -109,11 +88,4 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
 function namesRoster(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'roster' in body
-}
-
-async function sendExecution(execution: Execution, offsets: OutputOffsets, reply: FastifyReply): Promise<void> {
-  reply.hijack()
-  const headers = { ...(reply.getHeaders() as Record<string, string>), 'content-type': framesMediaType }
-  reply.raw.writeHead(200, headers)
-  await streamExecution(execution, offsets, reply.raw)
 }

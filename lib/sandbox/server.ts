@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import { type LimitsInForce, noLimits } from '../wire/limits.ts'
 import type { MountView } from '../wire/mount.ts'
-import { bootHeader, maxJsonBytes, protocolHeader, protocolVersion } from '../wire/protocol.ts'
+import { bootHeader, maxJsonBytes, paths, protocolHeader, protocolVersion } from '../wire/protocol.ts'
 import type { Health, ServerStatus } from '../wire/status.ts'
 import { Authentication } from './authentication.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { ExecutionChannels } from './execution-channels.ts'
 import { Executions } from './executions.ts'
 import type { ChosenIsolation } from './jail/choose.ts'
 import { LeaseTable } from './lease-table.ts'
 import type { ControlGroups } from './limits/control-groups.ts'
+import { parseJson } from './requests.ts'
 import { addRoutes } from './routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import { Slots } from './slots.ts'
@@ -51,11 +54,13 @@ export class SandboxServer {
   /** New at every start: leases of another boot are lost, and this tells them apart. */
   readonly bootId = randomUUID()
   readonly #options: SandboxServerOptions
+  readonly #authentication: Authentication
   readonly #limits: LimitsInForce
   readonly #slots: Slots
   readonly #leases: LeaseTable
   readonly #executions: Executions
   readonly #app: FastifyInstance
+  readonly #channels: ExecutionChannels
   /** Resolves when every slot has been made ready once, or could not be. */
   readonly #filled: Promise<void>
   #idleTimer: NodeJS.Timeout | undefined
@@ -75,6 +80,7 @@ export class SandboxServer {
   private constructor(options: SandboxServerOptions) {
     const { log, clock = systemClock, isolation, runtime } = options
     this.#options = options
+    this.#authentication = new Authentication(options.token)
     this.#limits = options.limits ?? noLimits
     this.#slots = new Slots({
       count: options.slots,
@@ -96,7 +102,9 @@ export class SandboxServer {
     this.#executions = new Executions(this.#leases, runtime)
     // While the first jail comes up, there is time for the rest.
     this.#filled = this.#slots.start()
+    this.#channels = this.#makeChannels()
     this.#app = this.#makeApp()
+    this.#app.server.on('upgrade', (request, connection, head) => void this.#channels.upgrade(request, connection, head))
   }
 
   /** Starts to serve; resolves with the address. Port 0 takes a free one. */
@@ -138,6 +146,7 @@ export class SandboxServer {
   async close(): Promise<void> {
     clearTimeout(this.#idleTimer)
     await this.#leases.releaseAll('the sandbox server was shut down')
+    await this.#channels.close()
     await this.#app.close()
     await this.#slots.close()
     await this.#options.runtime.close()
@@ -150,11 +159,45 @@ export class SandboxServer {
     const { server } = this.#app
     server.close()
     server.closeAllConnections()
+    this.#channels.destroy()
     await this.close()
   }
 
+  #makeChannels(): ExecutionChannels {
+    return new ExecutionChannels({
+      leases: this.#leases,
+      executions: this.#executions,
+      headers: this.#headers,
+      admit: async (request) => {
+        if (this.#options.beforeRequest) await this.#options.beforeRequest()
+        this.#admit(request)
+      },
+      failure: (error) => this.#failure(error),
+      onRequest: () => {
+        this.#watchIdleness()
+        return this.#options.beforeRequest?.()
+      },
+    })
+  }
+
+  get #headers(): Record<string, string> {
+    return { [protocolHeader]: String(protocolVersion), [bootHeader]: this.bootId }
+  }
+
+  /** @throws {SlotpoolError} `UNAUTHORIZED`, `PROTOCOL_MISMATCH`. */
+  #admit({ headers }: Pick<IncomingMessage, 'headers'>): void {
+    this.#authentication.check(headers.authorization)
+    this.#watchIdleness()
+    checkProtocol(headers[protocolHeader])
+  }
+
+  #failure(error: unknown): SlotpoolError {
+    const ours = error instanceof SlotpoolError ? error : fromFastify(error as Error & { statusCode?: number })
+    if (ours.code === 'INTERNAL') this.#options.log.error({ err: error }, 'a request failed')
+    return ours
+  }
+
   #makeApp(): FastifyInstance {
-    const authentication = new Authentication(this.#options.token)
     const app = fastify({
       logger: false,
       bodyLimit: maxJsonBytes,
@@ -170,15 +213,11 @@ export class SandboxServer {
 
     app.addHook('onRequest', async (request, reply) => {
       if (this.#options.beforeRequest) await this.#options.beforeRequest()
-      reply.header(protocolHeader, String(protocolVersion)).header(bootHeader, this.bootId)
-      if (request.url === '/healthz') return
-      authentication.check(request.headers.authorization)
-      this.#watchIdleness()
-      checkProtocol(request.headers[protocolHeader])
+      reply.headers(this.#headers)
+      if (request.url !== paths.health) this.#admit(request)
     })
     app.setErrorHandler((error, _request, reply) => {
-      const ours = error instanceof SlotpoolError ? error : fromFastify(error as Error & { statusCode?: number })
-      if (ours.code === 'INTERNAL') this.#options.log.error({ err: error }, 'a request failed')
+      const ours = this.#failure(error)
       // A stream that failed before its first byte has said what it would have been.
       return reply.status(ours.status).type('application/json; charset=utf-8').send({ error: ours })
     })
@@ -188,7 +227,7 @@ export class SandboxServer {
         `got ${request.method} ${request.url.split('?')[0]}, which is no route of a sandbox server`,
       )
     })
-    app.get('/healthz', async (): Promise<Health> => ({ ok: true, protocol: protocolVersion, bootId: this.bootId }))
+    app.get(paths.health, async (): Promise<Health> => ({ ok: true, protocol: protocolVersion, bootId: this.bootId }))
     addRoutes(app, {
       bootId: this.bootId,
       slots: this.#slots,
@@ -218,15 +257,6 @@ function checkProtocol(theirs: string | string[] | undefined): void {
   throw new SlotpoolError('PROTOCOL_MISMATCH', `got protocol ${theirs ?? 'none'}, expected ${protocolVersion}; update ${older}`, {
     details: { client: theirs ?? null, server: protocolVersion },
   })
-}
-
-/** Text that is not UTF-8 is refused; a lenient reader would run another command than was sent. */
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
-  } catch (error) {
-    throw new SlotpoolError('REQUEST_INVALID', `got a body that is not JSON in UTF-8: ${(error as Error).message}`, { cause: error })
-  }
 }
 
 function fromFastify(error: Error & { statusCode?: number }): SlotpoolError {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { executionId, leaseId } from './lease.ts'
 import { limitNames } from './limits.ts'
 
 /**
@@ -13,7 +14,7 @@ export type TimeoutKind = (typeof timeoutKinds)[number]
 
 const noNul = (text: string): boolean => !text.includes('\0')
 
-/** Asks for one command to be run in the slot of a lease. The execution's id is in the path of the request. */
+/** What one command is run with, in the slot of a lease. */
 export const executionRequest = z.strictObject({
   /** What `bash -c` gets. */
   command: z.string(),
@@ -69,9 +70,19 @@ export const executionEnd = z.object({
 })
 export type ExecutionEnd = z.infer<typeof executionEnd>
 
-/** From where a reader wants the output of an execution: bytes it already has. */
-export const outputOffsets = z.strictObject({
-  stdout: z.coerce.number().int().min(0).default(0),
-  stderr: z.coerce.number().int().min(0).default(0),
+/** Asks over a channel for an execution, which is answered by its output and its end. */
+export const channelRequest = z.strictObject({
+  leaseId,
+  /** Made by the client. An id is run once: a second request for it joins the first. */
+  executionId,
+  /** From where its output is wanted, in bytes: what the reader already has. */
+  stdout: z.int().min(0).default(0),
+  stderr: z.int().min(0).default(0),
+  /** What is run. Without it, an execution is followed that runs, or ran. */
+  request: executionRequest.optional(),
 })
-export type OutputOffsets = z.infer<typeof outputOffsets>
+export type ChannelRequest = z.input<typeof channelRequest>
+export type CheckedChannelRequest = z.output<typeof channelRequest>
+
+/** From where a reader wants the output of an execution: bytes it already has. */
+export type OutputOffsets = Pick<CheckedChannelRequest, 'stdout' | 'stderr'>

@@ -1,6 +1,6 @@
 /**
- * The stream that answers an execution: frames of one byte for the type, four for the length of the payload (big-endian), and the
- * payload. Output travels as the bytes the command wrote. A stream that ends without an `end` or `error` frame was cut short.
+ * What goes over a channel: frames of one byte for the type, four for the length of the payload (big-endian), and the payload. Output
+ * travels as the bytes the command wrote. An answer that stops without an `end` or `error` frame was cut short.
  */
 export const frameType = {
   /** Bytes of stdout. */
@@ -13,6 +13,8 @@ export const frameType = {
   end: 4,
   /** JSON, an `ErrorBody`. The last frame. */
   error: 5,
+  /** JSON, a `ChannelRequest`: the only one that a client sends. */
+  request: 6,
 } as const
 export type FrameType = (typeof frameType)[keyof typeof frameType]
 
@@ -84,7 +86,7 @@ export class FrameReader {
   #open(header: Buffer): void {
     const type = header[0] as number
     const length = header.readUInt32BE(1)
-    if (type < frameType.stdout || type > frameType.error || length > maxFrameBytes) {
+    if (type < frameType.stdout || type > frameType.request || length > maxFrameBytes) {
       throw new RangeError(`not a frame: type ${type}, ${length} bytes`)
     }
     this.#header = Buffer.alloc(0)

@@ -1,9 +1,9 @@
 /**
- * The protocol between pool and sandbox server: HTTP/1.1 over a Unix socket or TCP. `docs/protocol.md` describes it.
+ * The protocol between pool and sandbox server: HTTP/1.1 over a Unix socket or TCP, and channels of frames. `docs/protocol.md` describes it.
  *
  * Each side sends this number with every message. It goes up when an older peer would misunderstand a newer one.
  */
-export const protocolVersion = 3
+export const protocolVersion = 4
 
 /** Request and response header that carries {@link protocolVersion}. */
 export const protocolHeader = 'slotpool-protocol'
@@ -11,7 +11,10 @@ export const protocolHeader = 'slotpool-protocol'
 /** Response header that carries the boot id of the sandbox server. */
 export const bootHeader = 'slotpool-boot'
 
-/** Media type of a stream of frames (`frames.ts`). */
+/** What a connection becomes that is upgraded at `paths.channel`: a channel of frames (`frames.ts`), over which commands are run. */
+export const channelName = 'slotpool-channel'
+
+/** Media type of a stream of frames. */
 export const framesMediaType = 'application/vnd.slotpool.frames'
 
 /** The paths of the sandbox server. All but `health` need the bearer token. */
@@ -34,6 +37,7 @@ export const paths = {
   unsharedLease: (leaseId: string) => `/v1/leases/${leaseId}?unshared=true`,
   renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
   confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,
+  channel: '/v1/channel',
   execution: (leaseId: string, executionId: string) => `/v1/leases/${leaseId}/executions/${executionId}`,
   file: (leaseId: string, path: string, options: FileOptions = {}) => `/v1/leases/${leaseId}/files?${fileOptions(path, options)}`,
   fileList: (leaseId: string, path: string, options: FileOptions) => `/v1/leases/${leaseId}/files/list?${fileOptions(path, options)}`,

@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto'
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import t from 'tap'
 import { execute, type OutputSink } from '../../lib/client/execute.ts'
-import { FrameReader, frameType } from '../../lib/wire/frames.ts'
-import { paths, protocolHeader, protocolVersion } from '../../lib/wire/protocol.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 
 t.setTimeout(120_000)
@@ -86,38 +83,4 @@ t.test('each of several readers gets all of it', async (t) => {
   t.match(await Promise.all([running, looking]), [{ stdoutBytes: bytes }, { stdoutBytes: bytes }])
   t.equal(first.digest(), digest(bytes))
   t.equal(second.digest(), digest(bytes))
-})
-
-t.test('the answer is HTTP to any client, and its connection serves again', async (t) => {
-  const { endpoint, token, lease } = await sandboxServer(t)
-  const { leaseId } = await lease('a')
-  const agent = new Agent({ keepAlive: true })
-  t.teardown(() => agent.destroy())
-  const ask = (method: string, path: string, body?: object): Promise<{ response: IncomingMessage; reused: boolean }> =>
-    new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, [protocolHeader]: protocolVersion, 'content-type': 'application/json' }
-      const asked = httpRequest({ agent, socketPath: endpoint.socketPath, method, path, headers }, (response) => {
-        resolve({ response, reused: asked.reusedSocket })
-      })
-      asked.on('error', reject)
-      asked.end(body && JSON.stringify(body))
-    })
-  for (const [id, bytes] of [
-    ['first', 3 * mebibyte],
-    ['second', 12],
-  ] as const) {
-    const { response, reused } = await ask('POST', paths.execution(leaseId, id), { command: numbers(bytes), timeoutMs: 60_000 })
-    const hash = createHash('sha256')
-    let ended = 0
-    const frames = new FrameReader((type, payload, last) => {
-      if (type === frameType.stdout) hash.update(payload)
-      if (type === frameType.end && last) ended++
-    })
-    for await (const chunk of response) frames.push(chunk)
-    t.equal(reused, id === 'second')
-    t.equal(response.headers['transfer-encoding'], 'chunked')
-    t.ok(frames.atBoundary)
-    t.equal(ended, 1)
-    t.equal(hash.digest('hex'), digest(bytes))
-  }
 })

@@ -32,11 +32,12 @@ t.test('bad offsets are refused before anything runs', async (t) => {
   let runs = 0
   const { client, lease } = await sandboxServer(t, { script: () => ({ stdout: String(++runs) }) })
   const { leaseId } = await lease('a')
-  const request = { method: 'POST', json: { command: 'x', timeoutMs: 1000 } } as const
-  for (const query of ['stdout=-1', 'stdout=x', 'stderr=1.5', 'other=1']) {
-    await t.rejects(client.connection.send({ ...request, path: `/v1/leases/${leaseId}/executions/one?${query}` }), {
-      code: 'REQUEST_INVALID',
-    })
+  const request = { command: 'x', timeoutMs: 1000 }
+  for (const offsets of [{ stdout: -1 }, { stdout: '0' as unknown as number }, { stderr: 1.5 }, { other: 1 }]) {
+    let answer = ''
+    const sink = { onFrame: (_type: number, payload: Buffer) => void (answer += payload) as undefined }
+    await client.channels.ask({ leaseId, executionId: 'one', request, ...offsets }, sink, undefined, () => {})
+    t.match(JSON.parse(answer), { code: 'REQUEST_INVALID' })
   }
   t.equal(runs, 0)
 })

@@ -6,6 +6,7 @@ import t from 'tap'
 import { ScriptedJails, ScriptedRuntime } from '../../lib/backend/fake/scripted-runtime.ts'
 import { SandboxServer } from '../../lib/sandbox/server.ts'
 import type { Lease } from '../../lib/wire/lease.ts'
+import { protocolHeader, protocolVersion } from '../../lib/wire/protocol.ts'
 import { sandboxServer } from '../fixtures/sandbox-server.ts'
 
 t.test('what it answers to requests that are not ours', async (t) => {
@@ -16,10 +17,14 @@ t.test('what it answers to requests that are not ours', async (t) => {
     const [response] = await once(sent, 'response')
     return { status: response.statusCode as number, headers: response.headers, body: JSON.parse(await text(response)) }
   }
-  const ours = { authorization: `Bearer ${token}`, 'slotpool-protocol': '3' }
+  const ours = { authorization: `Bearer ${token}`, [protocolHeader]: String(protocolVersion) }
   const json = { ...ours, 'content-type': 'application/json' }
 
-  t.match(await ask('GET', '/healthz', {}), { status: 200, body: { ok: true, protocol: 3 }, headers: { 'slotpool-protocol': '3' } })
+  t.match(await ask('GET', '/healthz', {}), {
+    status: 200,
+    body: { ok: true, protocol: protocolVersion },
+    headers: { [protocolHeader]: String(protocolVersion) },
+  })
   for (const authorization of ['', 'Bearer ', 'Bearer wrong', `Basic ${token}`, `bearer${token}`]) {
     t.match(await ask('GET', '/v1/status', { authorization }), { status: 401, body: { error: { code: 'UNAUTHORIZED' } } })
   }
@@ -27,7 +32,7 @@ t.test('what it answers to requests that are not ours', async (t) => {
   t.match(await ask('GET', '/v1/nothing', ours), { status: 404, body: { error: { code: 'ROUTE_NOT_FOUND' } } })
   const { authorization } = ours
   t.match(await ask('GET', '/v1/status', { authorization }), { status: 426, body: { error: { message: /update the client/ } } })
-  t.match(await ask('GET', '/v1/status', { ...ours, 'slotpool-protocol': '4' }), {
+  t.match(await ask('GET', '/v1/status', { ...ours, [protocolHeader]: String(protocolVersion + 1) }), {
     status: 426,
     body: { error: { code: 'PROTOCOL_MISMATCH', message: /update this container/ } },
   })
@@ -68,7 +73,11 @@ t.test('it ends itself when nobody used it, and not while somebody does', async 
   const ask = (method: string, path: string, body?: object) =>
     fetch(`${url}${path}`, {
       method,
-      headers: { authorization: 'Bearer x', 'slotpool-protocol': '3', ...(body ? { 'content-type': 'application/json' } : {}) },
+      headers: {
+        authorization: 'Bearer x',
+        [protocolHeader]: String(protocolVersion),
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
       ...(body ? { body: JSON.stringify(body) } : {}),
     })
   const { lease } = (await (await ask('POST', '/v1/leases', { taskId: 'a', owner: 'me', ttlMs: 2500 })).json()) as { lease: Lease }

@@ -69,7 +69,7 @@ t.test('what is no frame is refused at once', async (t) => {
   const reader = () => new FrameReader(() => {})
   t.throws(() => reader().push(Buffer.from('HTTP/1.1 502 Bad Gateway')), RangeError)
   t.throws(() => reader().push(frameHeader(0 as FrameType, 1)), RangeError)
-  t.throws(() => reader().push(frameHeader(6 as FrameType, 1)), RangeError)
+  t.throws(() => reader().push(frameHeader(7 as FrameType, 1)), RangeError)
   t.throws(() => reader().push(frameHeader(frameType.stdout, maxFrameBytes + 1)), RangeError)
   t.doesNotThrow(() => reader().push(frameHeader(frameType.stdout, maxFrameBytes)))
 })
