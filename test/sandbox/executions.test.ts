@@ -35,7 +35,12 @@ t.test('bad offsets are refused before anything runs', async (t) => {
   const request = { command: 'x', timeoutMs: 1000 }
   for (const offsets of [{ stdout: -1 }, { stdout: '0' as unknown as number }, { stderr: 1.5 }, { other: 1 }]) {
     let answer = ''
-    const sink = { onFrame: (_type: number, payload: Buffer) => void (answer += payload) as undefined }
+    const sink = {
+      onFrame: (_type: number, payload: Buffer) => {
+        answer += payload
+        return undefined
+      },
+    }
     await client.channels.ask({ leaseId, executionId: 'one', request, ...offsets }, sink, undefined, () => {})
     t.match(JSON.parse(answer), { code: 'REQUEST_INVALID' })
   }
