@@ -34,7 +34,7 @@ export class Fifos {
   }
 
   async open(): Promise<PipeEnds> {
-    const path = await this.#next()
+    const path = await this.next()
     const readFd = openForReading(path)
     try {
       const writeFd = openSync(path, constants.O_WRONLY)
@@ -49,20 +49,21 @@ export class Fifos {
 
   /** Opens the one at `path`, by default a new one, for who is told its name to write to. */
   async openNamed(path?: string): Promise<{ path: string; readFd: number }> {
-    path ??= await this.#next()
+    path ??= await this.next()
     return { path, readFd: openForReading(path) }
+  }
+
+  /** The name of a new one that nobody has open. */
+  async next(): Promise<string> {
+    while (this.#ready.length === 0) await this.#makeMore()
+    const path = this.#ready.pop() as string
+    if (this.#ready.length < batchSize / 2) this.#makeMore().catch(() => {})
+    return path
   }
 
   async close(): Promise<void> {
     await this.#making?.catch(() => {})
     await rm(this.#folder, { recursive: true, force: true })
-  }
-
-  async #next(): Promise<string> {
-    while (this.#ready.length === 0) await this.#makeMore()
-    const path = this.#ready.pop() as string
-    if (this.#ready.length < batchSize / 2) this.#makeMore().catch(() => {})
-    return path
   }
 
   #makeMore(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { EntryReport } from './entry.ts'
 import { executionVariable } from './environment.ts'
-import type { Forked, ForkServer } from './jail/fork-server.ts'
+import type { ForkServer } from './jail/fork-server.ts'
+import type { Forked } from './jail/forked.ts'
 import type { Launch, Launched } from './launch.ts'
 import type { ReadyShell } from './ready-shells.ts'
 import type { NamedPipe, SlotPipes } from './slot-pipes.ts'

@@ -1,5 +1,8 @@
+import type { Briefings } from './briefings.ts'
 import { type EntryTerms, resourceLimitsText } from './jail/entry-terms.ts'
-import { type ForkServer, type PreparedShell, shellPath } from './jail/fork-server.ts'
+import { type ForkServer, shellPath } from './jail/fork-server.ts'
+import type { Briefing } from './jail/briefing.ts'
+import type { PreparedShell } from './jail/prepared-shell.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { NamedPipe, SlotPipes } from './slot-pipes.ts'
 
@@ -57,6 +60,7 @@ type Waiting = ReadyShell & { key: string; roomBytes: number }
 export class ReadyShells {
   readonly #server: ForkServer
   readonly #pipes: SlotPipes
+  readonly #briefings: Briefings
   readonly #group: () => Promise<ExecutionGroup | null>
   #waiting: Waiting[] = []
   #preparing = 0
@@ -64,9 +68,16 @@ export class ReadyShells {
   #over = false
 
   /** `group` makes a control group for one execution, null where there are none: an execution is not told from its slot then. */
-  constructor(parts: { server: ForkServer; pipes: SlotPipes; group: () => Promise<ExecutionGroup | null>; ended: Promise<void> }) {
+  constructor(parts: {
+    server: ForkServer
+    pipes: SlotPipes
+    briefings: Briefings
+    group: () => Promise<ExecutionGroup | null>
+    ended: Promise<void>
+  }) {
     this.#server = parts.server
     this.#pipes = parts.pipes
+    this.#briefings = parts.briefings
     this.#group = parts.group
     void parts.ended.then(() => {
       this.#over = true
@@ -124,22 +135,25 @@ export class ReadyShells {
     const group = await this.#group()
     if (!group) return undefined
     const pipes: NamedPipe[] = []
+    let briefing: Briefing
     try {
       pipes.push(await this.#pipes.take())
       if (!mergeStderr) pipes.push(await this.#pipes.take())
+      briefing = await this.#briefings.take()
     } catch (error) {
       for (const { pipe } of pipes) pipe.close()
       group.leave()
       throw error
     }
     const [out, err] = pipes as [NamedPipe, NamedPipe?]
-    const shell = this.#server.prepare(roomBytes, {
+    const shell = this.#server.prepare(roomBytes, briefing, {
       cwd,
       env,
       terms: { ...terms, joinFiles: group.joinFiles },
       stdoutPath: out.path,
       ...(err ? { stderrPath: err.path } : {}),
     })
+    void shell.ended.then(() => this.#briefings.takeBack(briefing, shell.isBriefed))
     const drop = (): void => {
       shell.drop()
       void shell.ended.then(() => {

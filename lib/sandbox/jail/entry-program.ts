@@ -5,20 +5,19 @@ import { systemCallTable } from './system-calls.ts'
 /** Opens a namespace, or another file. */
 export const openNamespace = `sub namespace { open(my $file, '<', $_[0]) or die "$_[0]: $!\\n"; $file }`
 
+/** `limit` of Perl: the limits of the process, as `resourceLimitsText` gives them. */
+export const limitProcess = `
+sub limit {
+  for (split /\\n/, $_[0]) { my ($resource, $value) = split /:/; call('prlimit', 0, $resource + 0, pack('QQ', $value, $value), 0) }
+}`
+
 /**
- * `enter_slot` of Perl, for the process that is to be the program: gives up every right but the slot's, in the namespaces it is in and in
- * those in `inside`. What comes first is done while the files of the server are in view and nothing of the slot can look at it.
+ * `give_up` of Perl: gives up every right but the slot's. Until then nothing in the slot may look into the process; afterwards it is, and all that
+ * it starts are, under the slot's filter.
  */
-export const enterSlot = `
-sub enter_slot {
+export const giveUp = `
+sub give_up {
   my (%of) = @_;
-  for (split /\\n/, $of{limits}) { my ($resource, $value) = split /:/; call('prlimit', 0, $resource + 0, pack('QQ', $value, $value), 0) }
-  call('setsid');
-  # Until it has become the program, nothing in the slot may look into it.
-  call('prctl', 4, 0, 0, 0, 0);
-  call('setns', fileno $_, 0) for @{$of{inside}};
-  $of{go}->() if $of{go};
-  umask 022;
   my %kept = map { $_ => 1 } split /,/, $of{kept};
   my ($low, $high) = (0, 0);
   for (keys %kept) { $_ < 32 ? ($low |= 1 << $_) : ($high |= 1 << ($_ - 32)) }
@@ -45,7 +44,8 @@ function entryProgram(): string {
 use strict;
 ${systemCallTable()}
 ${openNamespace}
-${enterSlot}
+${limitProcess}
+${giveUp}
 my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter, $join, $limits, $start, $anywhere) = splice @ARGV, 0, 13;
 my @environment; while (@ARGV && (my $next = shift @ARGV) ne '--') { push @environment, $next }
 $SIG{__DIE__} = sub { print STDERR "slotpool: $_[0]"; exit 125 };
@@ -71,10 +71,14 @@ if ($child) {
 }
 
 for my $group (@groups) { syswrite($group, '0') or die "control group: $!\\n" }
-enter_slot(
-  limits => $limits, inside => \\@inside, kept => $kept, uid => $uid, gid => $gid, filter => $bytes,
-  go => sub { chdir $start or $anywhere or die "$start: $!\\n" },
-);
+limit($limits);
+call('setsid');
+# Until it has become the program, nothing in the slot may look into it.
+call('prctl', 4, 0, 0, 0, 0);
+call('setns', fileno $_, 0) for @inside;
+chdir $start or $anywhere or die "$start: $!\\n";
+umask 022;
+give_up(kept => $kept, uid => $uid, gid => $gid, filter => $bytes);
 %ENV = map { /^(.*?)=(.*)$/s } @environment;
 exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n";
 `

@@ -4,9 +4,12 @@ import { normalize } from 'node:path/posix'
 import type { Readable, Writable } from 'node:stream'
 import { SlotpoolError } from '../../errors.ts'
 import { toolPath } from '../tool-path.ts'
+import type { Briefing } from './briefing.ts'
 import type { SlotEntry } from './entry-program.ts'
 import { type EntryTerms, resourceLimitsText } from './entry-terms.ts'
 import { type ForkServerRequest, forkServerProgram } from './fork-server-program.ts'
+import type { Forked, ForkedEnd } from './forked.ts'
+import { PreparedShell } from './prepared-shell.ts'
 
 const program = forkServerProgram()
 
@@ -29,51 +32,30 @@ export interface ForkTerms {
   terms: EntryTerms
 }
 
-/** How a command ended; `unstarted` has why it was not begun, as the fork server said it. */
-export interface ForkedEnd {
-  exitCode: number | null
-  signal: NodeJS.Signals | null
-  unstarted: string
-}
-
-/** A process in the slot. */
-export interface Forked {
-  /** As this process sees it; 0 until it has begun, and where it never does. */
-  readonly pid: number
-  /** Resolves when it has begun, or never will. */
-  readonly begun: Promise<void>
-  readonly ended: Promise<ForkedEnd>
-}
-
-/** A shell in the slot that waits for its command; see {@link ForkServer.prepare}. */
-export interface PreparedShell extends Forked {
-  /** Hands over the command, once. `entry` is the last of its environment. */
-  run(entry: string, command: string): void
-  /** Ends it, instead. */
-  drop(): void
-  /** Resolves when it has ended before it had its command, and never else. A command that it is given all the same is forked. */
-  readonly lost: Promise<void>
-}
-
-class Pending implements Forked {
+class ForkedCommand implements Forked {
   pid = 0
   readonly begun: Promise<void>
   readonly ended: Promise<ForkedEnd>
-  readonly lost: Promise<void>
-  begin!: () => void
-  lose!: () => void
-  end!: (end: ForkedEnd) => void
+  #onBegun!: () => void
+  #onEnded!: (end: ForkedEnd) => void
 
   constructor() {
     this.begun = new Promise((resolve) => {
-      this.begin = resolve
+      this.#onBegun = resolve
     })
     this.ended = new Promise((resolve) => {
-      this.end = resolve
+      this.#onEnded = resolve
     })
-    this.lost = new Promise((resolve) => {
-      this.lose = resolve
-    })
+  }
+
+  begin(pid: number): void {
+    this.pid = pid
+    this.#onBegun()
+  }
+
+  end(end: ForkedEnd): void {
+    this.#onBegun()
+    this.#onEnded(end)
   }
 }
 
@@ -83,7 +65,7 @@ export class ForkServer {
   readonly over: Promise<void>
   readonly #child: ChildProcess
   readonly #requests: Writable
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new Map<number, ForkedCommand | PreparedShell>()
   #next = 0
   #over = false
   #unread = ''
@@ -97,7 +79,7 @@ export class ForkServer {
       child.once('close', resolve).once('error', resolve)
     }).then(() => {
       this.#over = true
-      for (const pending of this.#pending.values()) lost(pending)
+      for (const pending of this.#pending.values()) pending.end(goneWithServer)
       this.#pending.clear()
     })
   }
@@ -128,20 +110,28 @@ export class ForkServer {
 
   /** Begins a command. Nothing of it rejects. */
   fork(command: string, of: ForkTerms): Forked {
-    const { pending } = this.#ask('fork', [...termFields(of), command, ...environmentFields(of)])
-    return pending
+    const forked = new ForkedCommand()
+    this.#ask(this.#next++, forked, 'fork', [...termFields(of), command, ...environmentFields(of)])
+    return forked
   }
 
   /**
    * Makes a shell ready for a command of at most `roomBytes` bytes that has yet to come. The last entry of its environment stands for one of
    * the same length that is not known either.
    */
-  prepare(roomBytes: number, of: ForkTerms): PreparedShell {
-    const { number, pending } = this.#ask('prepare', [...termFields(of), String(roomBytes), ...environmentFields(of)])
-    return Object.assign(pending, {
-      run: (entry: string, command: string) => this.#send('run', number, [entry, command]),
-      drop: () => this.#send('drop', number, []),
+  prepare(roomBytes: number, briefing: Briefing, of: ForkTerms): PreparedShell {
+    const number = this.#next++
+    const shell = new PreparedShell({
+      roomBytes,
+      briefing,
+      ask: (what, ...fields) => this.#send(what, number, fields),
+      onUnfit: (reason) => {
+        this.#unfit = reason
+      },
     })
+    const { pipePath, filePath } = briefing
+    this.#ask(number, shell, 'prepare', [...termFields(of), pipePath, filePath, String(roomBytes), ...environmentFields(of)])
+    return shell
   }
 
   /** Why no shells can be made ready in this slot. */
@@ -155,15 +145,13 @@ export class ForkServer {
     await this.over
   }
 
-  #ask(what: ForkServerRequest, fields: readonly string[]): { number: number; pending: Pending } {
-    const number = this.#next++
-    const pending = new Pending()
-    if (this.#over) lost(pending)
-    else {
-      this.#pending.set(number, pending)
-      this.#send(what, number, fields)
+  #ask(number: number, pending: ForkedCommand | PreparedShell, what: ForkServerRequest, fields: readonly string[]): void {
+    if (this.#over) {
+      pending.end(goneWithServer)
+      return
     }
-    return { number, pending }
+    this.#pending.set(number, pending)
+    this.#send(what, number, fields)
   }
 
   #send(what: ForkServerRequest, number: number, fields: readonly string[]): void {
@@ -182,29 +170,28 @@ export class ForkServer {
     for (const line of lines) {
       const [what, number, first, ...rest] = line.split(' ')
       const pending = this.#pending.get(Number(number))
-      if (what === 'unfit') this.#unfit = [first, ...rest].join(' ')
-      if (!pending || what === 'unfit') continue
-      if (what === 'lost') {
-        pending.lose()
-        continue
+      if (!pending) continue
+      if (what === 'begun') pending.begin(Number(first))
+      else if (what === 'ended') {
+        this.#pending.delete(Number(number))
+        pending.end(forkedEnd(Number(first), rest.join(' ')))
+      } else if (pending instanceof PreparedShell) {
+        if (what === 'waits') pending.waits(Number(first))
+        else pending.lose()
       }
-      if (what === 'begun') pending.pid = Number(first)
-      pending.begin()
-      if (what !== 'ended') continue
-      this.#pending.delete(Number(number))
-      const status = Number(first)
-      const ending = status & 0x7f
-      const signal = signalNames.get(ending) ?? null
-      // Real-time signals have no names; a shell would say this of one.
-      const exitCode = ending === 0 ? status >> 8 : 128 + ending
-      pending.end({ exitCode: signal === null ? exitCode : null, signal, unstarted: rest.join(' ') })
     }
   }
 }
 
-function lost(pending: Pending): void {
-  pending.begin()
-  pending.end({ exitCode: null, signal: 'SIGKILL', unstarted: '' })
+const goneWithServer: ForkedEnd = { exitCode: null, signal: 'SIGKILL', unstarted: '' }
+
+/** `status` is that of wait(2). */
+function forkedEnd(status: number, unstarted: string): ForkedEnd {
+  const ending = status & 0x7f
+  const signal = signalNames.get(ending) ?? null
+  // Real-time signals have no names; a shell would say this of one.
+  const exitCode = ending === 0 ? status >> 8 : 128 + ending
+  return { exitCode: signal === null ? exitCode : null, signal, unstarted }
 }
 
 function termFields({ stdoutPath, stderrPath = '', cwd, terms }: ForkTerms): string[] {

@@ -19,6 +19,8 @@ const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> 
     sethostname: 170,
     sigprocmask: 14,
     signalfd: 289,
+    openat: 257,
+    execve: 59,
   },
   arm64: {
     setns: 268,
@@ -39,6 +41,8 @@ const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> 
     sethostname: 161,
     sigprocmask: 135,
     signalfd: 74,
+    openat: 56,
+    execve: 221,
   },
 }
 

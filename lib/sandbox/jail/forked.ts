@@ -1,0 +1,15 @@
+/** How a command ended; `unstarted` has why it was not begun, as the fork server said it. */
+export interface ForkedEnd {
+  exitCode: number | null
+  signal: NodeJS.Signals | null
+  unstarted: string
+}
+
+/** A process in the slot. */
+export interface Forked {
+  /** As this process sees it; 0 until it has begun, and where it never does. */
+  readonly pid: number
+  /** Resolves when it has begun, or never will. */
+  readonly begun: Promise<void>
+  readonly ended: Promise<ForkedEnd>
+}

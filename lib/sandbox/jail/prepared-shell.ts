@@ -1,0 +1,134 @@
+import type { Briefing } from './briefing.ts'
+import type { ForkServerRequest } from './fork-server-program.ts'
+import type { Forked, ForkedEnd } from './forked.ts'
+import { ShellMemory } from './shell-memory.ts'
+
+/** A command that has not begun so long after it was handed over may have been stopped by its slot while it waited. */
+const resumeMs = 20
+
+/** What a shell is made ready by. */
+export interface ShellParts {
+  /** Kept for its command. */
+  roomBytes: number
+  briefing: Briefing
+  /** Asks the fork server for something of this shell. */
+  ask: (what: ForkServerRequest, ...fields: string[]) => void
+  /** Called with the reason when a shell cannot be given its command. */
+  onUnfit: (reason: string) => void
+}
+
+/** A shell in the slot that waits for its command; see `forkServerProgram`. */
+export class PreparedShell implements Forked {
+  pid = 0
+  readonly begun: Promise<void>
+  readonly ended: Promise<ForkedEnd>
+  /** Resolves when it can be given no command any more before it had one, and never else. One that it is given all the same is forked. */
+  readonly lost: Promise<void>
+  readonly #parts: ShellParts
+  #memory: ShellMemory | undefined
+  #command: [entry: string, command: string] | undefined
+  /** It has its command, as far as is known. */
+  #told = false
+  #isLost = false
+  #resume: NodeJS.Timeout | undefined
+  #onBegun!: () => void
+  #onEnded!: (end: ForkedEnd) => void
+  #onLost!: () => void
+
+  constructor(parts: ShellParts) {
+    this.#parts = parts
+    this.begun = new Promise((resolve) => {
+      this.#onBegun = resolve
+    })
+    this.ended = new Promise((resolve) => {
+      this.#onEnded = resolve
+    })
+    this.lost = new Promise((resolve) => {
+      this.#onLost = resolve
+    })
+  }
+
+  /** Whether what it was briefed by may brief another: it has been read. */
+  get isBriefed(): boolean {
+    return this.#told
+  }
+
+  /** Hands over the command, once. `entry` is the last of its environment. */
+  run(entry: string, command: string): void {
+    this.#command = [entry, command]
+    if (this.#isLost) this.#runInstead()
+    else {
+      this.#resume = setTimeout(() => this.#parts.ask('resume'), resumeMs).unref()
+      if (this.#memory) this.#handOver()
+    }
+  }
+
+  /** Ends it, instead. */
+  drop(): void {
+    this.#parts.ask('drop')
+  }
+
+  /** It waits now. */
+  waits(pid: number): void {
+    this.pid = pid
+    try {
+      this.#memory = ShellMemory.open(pid, this.#parts.roomBytes)
+    } catch (error) {
+      this.#parts.onUnfit((error as Error).message)
+      this.lose()
+      return
+    }
+    this.#onBegun()
+    if (this.#command) this.#handOver()
+  }
+
+  /** It has ended without having begun its command. */
+  lose(): void {
+    this.#told = false
+    this.#isLost = true
+    this.#forget()
+    if (this.#command) this.#runInstead()
+    else this.#onLost()
+  }
+
+  /** Its command is run by another. */
+  begin(pid: number): void {
+    this.pid = pid
+    this.#onBegun()
+  }
+
+  end(end: ForkedEnd): void {
+    this.#forget()
+    this.#onBegun()
+    this.#onEnded(end)
+  }
+
+  /** All at once: in between it would be another shell than it says. */
+  #handOver(): void {
+    const [entry, command] = this.#command as [string, string]
+    try {
+      this.#memory?.setCommand(command)
+      this.#memory?.setEntry(entry)
+      const quoted = command.replaceAll("'", "'\\''")
+      this.#parts.briefing.give(`unset BASH_ENV\nexport ${entry}\nSECONDS=0\nBASH_EXECUTION_STRING='${quoted}'\n`)
+      this.#told = true
+    } catch {
+      // It has ended, and the fork server is about to say so; or it is ended for this.
+      this.#isLost = true
+      this.#runInstead()
+    }
+    this.#memory?.close()
+    this.#memory = undefined
+  }
+
+  #runInstead(): void {
+    clearTimeout(this.#resume)
+    this.#parts.ask('run', ...(this.#command as [string, string]))
+  }
+
+  #forget(): void {
+    clearTimeout(this.#resume)
+    this.#memory?.close()
+    this.#memory = undefined
+  }
+}
