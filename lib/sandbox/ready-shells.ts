@@ -1,7 +1,7 @@
 import type { Briefings } from './briefings.ts'
+import type { Briefing } from './jail/briefing.ts'
 import { type EntryTerms, resourceLimitsText } from './jail/entry-terms.ts'
 import { type ForkServer, shellPath } from './jail/fork-server.ts'
-import type { Briefing } from './jail/briefing.ts'
 import type { PreparedShell } from './jail/prepared-shell.ts'
 import type { ExecutionGroup } from './limits/execution-group.ts'
 import type { NamedPipe, SlotPipes } from './slot-pipes.ts'
@@ -16,6 +16,9 @@ const mostRoomBytes = 8192
  */
 const startsOtherwise =
   /^(BASH|LC_|LD_|LANG$|LANGUAGE$|SHELLOPTS$|POSIXLY_CORRECT$|SECONDS$|IFS$|PWD$|OLDPWD$|PS4$|SLOTPOOL_EXECUTION_ID$|_$|$|[^=]*[^A-Za-z0-9_])/
+
+/** A command that takes longer is no longer waited for. To start a shell beside a short one would keep that waiting. */
+const shortMs = 3
 
 /** How many wait at most, and within what time of the last a command is one of many: a shell takes longer to start than a short command to run. */
 const mostShells = 3
@@ -89,6 +92,15 @@ export class ReadyShells {
   take({ key, commandBytes }: ShellOrder): ReadyShell | undefined {
     const at = this.#waiting.findIndex((one) => one.key === key && commandBytes <= one.roomBytes)
     return at === -1 ? undefined : this.#waiting.splice(at, 1)[0]
+  }
+
+  /** As {@link prepare}, when the command before has ended, or takes its time. */
+  prepareAfter(ended: Promise<unknown>, order: ShellOrder): void {
+    const patience = new Promise((resolve) => {
+      const timer = setTimeout(resolve, shortMs)
+      void ended.then(() => clearTimeout(timer))
+    })
+    void Promise.race([ended, patience]).then(() => this.prepare(order))
   }
 
   /** Begins to make one ready for a command like this one, unless there is; more than one where the last was soon before. */
