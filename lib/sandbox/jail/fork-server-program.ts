@@ -111,6 +111,8 @@ sub become {
   $SIG{__DIE__} = sub { syswrite($say, "failed $_[0]"); exit 125 };
   call('prctl', 1, 9, 0, 0, 0);
   open(STDIN, '<&', reach('/dev/null', 0)) and open(STDOUT, '>&', $of->{out}) and open(STDERR, '>&', $of->{err} || $of->{out}) or die "its streams: $!\\n";
+  # A working folder may be named by its descriptor.
+  close $machine;
   for my $group (@{$of->{groups}}) { syswrite($group, '0') or die "control group: $!\\n" }
   limit($of->{limits});
   call('setsid');

@@ -75,10 +75,8 @@ export const attempts: Attempt[] = [
       after(() => beside.run(`rm -rf ${folder}`))
       await beside.run(`chmod 755 ${folder}; touch ${folder}/${mark}`)
       const ways = [
-        '/proc/self/fd/3',
-        '/proc/self/fd/7',
-        '/proc/self/fd/8',
-        '/proc/self/fd/9',
+        ...Array.from({ length: 24 }, (_, fd) => `/proc/self/fd/${fd}`),
+        '/dev/fd/5/..',
         '/proc/self/cwd',
         '/proc/1/cwd',
         '/proc/1/root',
