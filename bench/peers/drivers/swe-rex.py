@@ -36,13 +36,14 @@ async def start_remote():
     program = [sys.executable, "-m", "swerex", "--host", "127.0.0.1", "--port", str(port), "--auth-token", token]
     servers.append(subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     runtime = RemoteRuntime(auth_token=token, host="http://127.0.0.1", port=port, timeout=60)
-    await runtime.wait_until_alive(timeout=240)
+    await runtime.wait_until_alive(timeout=60)
     return runtime
 
 
 async def start():
     if kind == "remote":
-        return await asyncio.gather(*(start_remote() for _ in range(sandboxes)))
+        # One by one: two that are started at once may be given one port.
+        return [await start_remote() for _ in range(sandboxes)]
     runtime = LocalRuntime()
     if kind == "session":
         for at in range(sandboxes):
