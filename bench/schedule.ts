@@ -9,7 +9,7 @@ export function schedule(bench: Bench, own: Partial<Schedule> & { samples: numbe
     burst: options.burst,
     warmup: Math.min(10, samples),
     budgetMs: options.quick ? 3_000 : 20_000,
-    settleMs: 20,
+    settleMs: 100,
     random,
     signal,
     ...own,

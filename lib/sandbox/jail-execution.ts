@@ -156,7 +156,7 @@ export class JailExecution extends Execution {
     const order = this.#readyShells && shellOrder(launch.command, launch)
     const ready = order && this.#readyShells?.take(order)
     const launched = await (ready ? this.#launchReady(ready, launch) : this.#launchAnew(launch))
-    if (order) this.#readyShells?.prepareAfter(launched.ended, order)
+    if (order) this.#readyShells?.refill(order, launched.ended)
     this.#launched = launched
     this.#pipes = launched.outputs
     this.#listen(this.#pipes[0], this.stdout)

@@ -20,9 +20,14 @@ const startsOtherwise =
 /** A command that takes longer is no longer waited for. To start a shell beside a short one would keep that waiting. */
 const shortMs = 3
 
-/** How many wait at most, and within what time of the last a command is one of many: a shell takes longer to start than a short command to run. */
-const mostShells = 3
+/** Within what time of the last a command is one of a row, for which as many shells are kept ready as the row is long, up to a bound. */
 const soonMs = 50
+const mostShells = 8
+/** Where a row goes on, more than so many are only made again when it rests: a shell takes longer to start than a short command to run. */
+const fewShells = 2
+const restMs = 10
+/** After so long without a command one is enough. */
+const keptMs = 10_000
 
 /** What a command is run with, besides itself and its id. Shells are made ready for commands that are run with the same. */
 export interface ShellTerms {
@@ -67,7 +72,10 @@ export class ReadyShells {
   readonly #group: () => Promise<ExecutionGroup | null>
   #waiting: Waiting[] = []
   #preparing = 0
-  #lastTakenAtMs = Number.NEGATIVE_INFINITY
+  /** How many commands have followed one another, and when the last was launched. */
+  #row = 0
+  #lastAtMs = Number.NEGATIVE_INFINITY
+  #timer: NodeJS.Timeout | undefined
   #over = false
 
   /** `group` makes a control group for one execution, null where there are none: an execution is not told from its slot then. */
@@ -84,6 +92,7 @@ export class ReadyShells {
     this.#group = parts.group
     void parts.ended.then(() => {
       this.#over = true
+      clearTimeout(this.#timer)
       for (const { pipe } of this.#waiting.splice(0).flatMap(({ pipes }) => pipes)) pipe.close()
     })
   }
@@ -94,42 +103,67 @@ export class ReadyShells {
     return at === -1 ? undefined : this.#waiting.splice(at, 1)[0]
   }
 
-  /** As {@link prepare}, when the command before has ended, or takes its time. */
-  prepareAfter(ended: Promise<unknown>, order: ShellOrder): void {
-    const patience = new Promise((resolve) => {
-      const timer = setTimeout(resolve, shortMs)
-      void ended.then(() => clearTimeout(timer))
-    })
-    void Promise.race([ended, patience]).then(() => this.prepare(order))
+  /** Makes one ready for a command like this one. */
+  prepare(order: ShellOrder): void {
+    if (this.#isFor(order)) void this.#begin(order)
   }
 
-  /** Begins to make one ready for a command like this one, unless there is; more than one where the last was soon before. */
-  prepare({ of, key, commandBytes }: ShellOrder): void {
+  /** Sees to it that there will be shells for commands like this one, which was launched and ends with `ended`. */
+  refill(order: ShellOrder, ended: Promise<unknown>): void {
     const nowMs = performance.now()
-    const wanted = nowMs - this.#lastTakenAtMs < soonMs ? mostShells : 1
-    this.#lastTakenAtMs = nowMs
-    if (this.#over || this.#server.unfit !== undefined) return
+    this.#row = nowMs - this.#lastAtMs < soonMs ? this.#row + 1 : 1
+    this.#lastAtMs = nowMs
+    clearTimeout(this.#timer)
+    if (!this.#isFor(order)) return
+    if (this.#coming < Math.min(this.#row, fewShells)) void shortly(ended).then(() => this.prepare(order))
+    this.#timer = setTimeout(() => this.#rest(order), restMs).unref()
+  }
+
+  /** Drops those that are not for such a command. False where none can be made ready for it. */
+  #isFor({ of, key, commandBytes }: ShellOrder): boolean {
+    if (this.#over || this.#server.unfit !== undefined) return false
     const roomBytes = roomFor(commandBytes)
     const fits = (one: Waiting): boolean => one.key === key && one.roomBytes >= roomBytes
     for (const one of this.#waiting.filter((one) => !fits(one))) one.drop()
     this.#waiting = this.#waiting.filter(fits)
-    if (roomBytes > mostRoomBytes || !isPlain(of)) return
-    while (this.#waiting.length + this.#preparing < wanted) this.#begin(key, roomBytes, of)
+    return roomBytes <= mostRoomBytes && isPlain(of)
   }
 
-  #begin(key: string, roomBytes: number, of: ShellTerms): void {
+  get #coming(): number {
+    return this.#waiting.length + this.#preparing
+  }
+
+  /** Makes up for a row of commands, one shell after the other; when no command comes for long, keeps but one. */
+  #rest(order: ShellOrder): void {
+    void this.#fill(order, this.#lastAtMs)
+    this.#timer = setTimeout(() => {
+      for (const one of this.#waiting.splice(1)) one.drop()
+    }, keptMs).unref()
+  }
+
+  /** As long as no command has come, and none of them is lost. */
+  async #fill(order: ShellOrder, sinceMs: number): Promise<void> {
+    while (this.#lastAtMs === sinceMs && this.#coming < Math.min(this.#row, mostShells) && this.#isFor(order)) {
+      const shell = (await this.#begin(order))?.shell
+      if (!shell || !(await Promise.race([shell.begun.then(() => true), shell.lost.then(() => false)]))) return
+    }
+  }
+
+  /** Begins to make one. */
+  async #begin({ of, key, commandBytes }: ShellOrder): Promise<ReadyShell | undefined> {
+    const roomBytes = roomFor(commandBytes)
     this.#preparing++
-    this.#make(roomBytes, of)
-      .then((ready) => {
-        if (ready && this.#over) for (const { pipe } of ready.pipes) pipe.close()
-        else if (ready) this.#keep({ ...ready, key, roomBytes })
-      })
-      .catch(() => {
-        // The command that would have had it is forked, and says what is wrong.
-      })
-      .finally(() => {
-        this.#preparing--
-      })
+    try {
+      const ready = await this.#make(roomBytes, of)
+      if (ready && this.#over) for (const { pipe } of ready.pipes) pipe.close()
+      else if (ready) this.#keep({ ...ready, key, roomBytes })
+      return ready
+    } catch {
+      // The command that would have had it is forked, and says what is wrong.
+      return undefined
+    } finally {
+      this.#preparing--
+    }
   }
 
   #keep(waiting: Waiting): void {
@@ -175,6 +209,17 @@ export class ReadyShells {
     }
     return { shell, pipes, group, drop }
   }
+}
+
+/** When it has ended, or takes its time. */
+function shortly(ended: Promise<unknown>): Promise<unknown> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, shortMs)
+    void ended.then(() => {
+      clearTimeout(timer)
+      resolve(undefined)
+    })
+  })
 }
 
 function keyOf({ cwd, env, mergeStderr, terms }: ShellTerms): string {
