@@ -2,8 +2,6 @@ import type { Dispatcher } from 'undici'
 
 /** What takes the content of an answer as it comes. */
 export interface AnswerSink {
-  /** The answer has begun, with a status of 2xx. */
-  onBegin?(): void
   /** What is thrown, or rejected, breaks the connection and is the error of the answer. Until a promise is settled nothing more is read. */
   onChunk(chunk: Buffer): Promise<unknown> | undefined
 }
@@ -43,7 +41,6 @@ export class Answer implements Dispatcher.DispatchHandler {
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
     this.#status = status
-    if (this.#succeeded) this.#sink.onBegin?.()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

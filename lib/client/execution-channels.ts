@@ -17,7 +17,7 @@ export class ExecutionChannels {
   readonly #closing = new AbortController()
   /** The one that was used last is used first: what it needs is still in the processor's caches. */
   readonly #idle: ExecutionChannel[] = []
-  #ahead: Promise<ExecutionChannel | undefined> | undefined
+  #ahead: Promise<void> | undefined
 
   constructor(endpoint: Endpoint, headers: Readonly<Record<string, string>>) {
     this.#endpoint = endpoint
@@ -27,19 +27,15 @@ export class ExecutionChannels {
   /** Opens one for an execution that is about to come. */
   openAhead(): void {
     if (this.#idle.length > 0 || this.#ahead || this.#closing.signal.aborted) return
-    const opening = this.#connect().then(
-      (channel) => {
-        if (this.#ahead !== opening) return channel
+    this.#ahead = this.#connect()
+      // What keeps it from being opened is said to the execution that then opens its own.
+      .then(
+        (channel) => this.#keep(channel),
+        () => {},
+      )
+      .finally(() => {
         this.#ahead = undefined
-        this.#keep(channel)
-        return undefined
-      },
-      () => {
-        if (this.#ahead === opening) this.#ahead = undefined
-        return undefined
-      },
-    )
-    this.#ahead = opening
+      })
   }
 
   /**
@@ -55,7 +51,7 @@ export class ExecutionChannels {
     try {
       await channel.ask(request, sink, signal)
     } finally {
-      if (!channel.closed) this.#keep(channel)
+      this.#keep(channel)
     }
   }
 
@@ -67,11 +63,8 @@ export class ExecutionChannels {
 
   async #take(signal: AbortSignal | undefined): Promise<ExecutionChannel> {
     this.#closing.signal.throwIfAborted()
-    const idle = this.#idle.pop()
-    if (idle) return idle
-    const ahead = this.#ahead
-    this.#ahead = undefined
-    return (await ahead) ?? this.#connect(signal)
+    if (this.#idle.length === 0 && this.#ahead) await (signal ? Promise.race([this.#ahead, aborted(signal)]) : this.#ahead)
+    return this.#idle.pop() ?? this.#connect(signal)
   }
 
   async #connect(signal?: AbortSignal): Promise<ExecutionChannel> {
@@ -87,7 +80,15 @@ export class ExecutionChannels {
   }
 
   #keep(channel: ExecutionChannel): void {
+    if (channel.closed) return
     channel.keepsAlive = false
     this.#idle.push(channel)
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    if (signal.aborted) reject(signal.reason)
+  })
 }

@@ -7,8 +7,10 @@ export class OutputCollector {
   readonly #maxTailBytes: number
   #head: Buffer[] = []
   #headBytes = 0
-  #tail: Buffer[] = []
+  /** A ring, once it is full: what is written next takes the place of the oldest, at `#tailAt`. */
+  #tail = Buffer.alloc(0)
   #tailBytes = 0
+  #tailAt = 0
   #omittedBytes = 0
 
   constructor(maxBytes: number) {
@@ -29,10 +31,7 @@ export class OutputCollector {
       this.#headBytes += first.length
     }
     if (first.length === chunk.length) return
-    const rest = room === 0 ? chunk : chunk.subarray(room)
-    this.#tail.push(rest)
-    this.#tailBytes += rest.length
-    if (this.#tailBytes > this.#maxTailBytes) this.#trim()
+    this.#keepLast(room === 0 ? chunk : chunk.subarray(room))
   }
 
   /** Notes output that never arrived. */
@@ -42,26 +41,37 @@ export class OutputCollector {
 
   /** What was kept. Cut in the middle of a character, that character is left out. */
   bytes(): Buffer {
-    if (!this.truncated) return Buffer.concat([...this.#head, ...this.#tail])
+    const tail = Buffer.concat([this.#tail.subarray(this.#tailAt, this.#tailBytes), this.#tail.subarray(0, this.#tailAt)])
+    if (!this.truncated) return Buffer.concat([...this.#head, tail])
     return Buffer.concat([
       // No character has more bytes than there are in so many chunks.
       ...this.#head.slice(0, -maxCharacterBytes),
       withoutCutEnd(Buffer.concat(this.#head.slice(-maxCharacterBytes))),
       Buffer.from(`\n[… ${this.#omittedBytes} bytes left out …]\n`),
-      withoutCutStart(Buffer.concat(this.#tail.slice(0, maxCharacterBytes))),
-      ...this.#tail.slice(maxCharacterBytes),
+      withoutCutStart(tail),
     ])
   }
 
-  #trim(): void {
-    while (this.#tailBytes > this.#maxTailBytes) {
-      const oldest = this.#tail[0] as Buffer
-      const excess = Math.min(oldest.length, this.#tailBytes - this.#maxTailBytes)
-      if (excess === oldest.length) this.#tail.shift()
-      else this.#tail[0] = oldest.subarray(excess)
-      this.#tailBytes -= excess
-      this.#omittedBytes += excess
-    }
+  /** Copies it: to hold on to the chunks of a long output one after the other would have the collector of garbage carry all of them along. */
+  #keepLast(chunk: Buffer): void {
+    const kept = chunk.subarray(Math.max(0, chunk.length - this.#maxTailBytes))
+    const lost = this.#tailBytes + chunk.length - this.#maxTailBytes
+    this.#omittedBytes += Math.max(0, lost)
+    if (kept.length === 0) return
+    this.#growTail(Math.min(this.#tailBytes + kept.length, this.#maxTailBytes))
+    // Where it is full the oldest go; before, the end is where the next come.
+    const at = this.#tailBytes < this.#maxTailBytes ? this.#tailBytes : this.#tailAt
+    const first = kept.copy(this.#tail, at, 0, this.#maxTailBytes - at)
+    const second = kept.copy(this.#tail, 0, first)
+    this.#tailBytes = Math.min(this.#tailBytes + kept.length, this.#maxTailBytes)
+    this.#tailAt = this.#tailBytes < this.#maxTailBytes ? 0 : second > 0 ? second : (at + first) % this.#maxTailBytes
+  }
+
+  #growTail(bytes: number): void {
+    if (this.#tail.length >= bytes) return
+    const larger = Buffer.allocUnsafeSlow(Math.min(this.#maxTailBytes, Math.max(bytes, this.#tail.length * 2)))
+    this.#tail.copy(larger)
+    this.#tail = larger
   }
 }
 
