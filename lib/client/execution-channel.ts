@@ -12,6 +12,8 @@ const connectTimeoutMs = 5_000
 const answerTimeoutMs = 30_000
 /** After so long without an execution a channel is closed. */
 const idleTimeoutMs = 60_000
+/** After so long of silence the other end is asked, by the kernel, whether it is still there. */
+const keepAliveMs = 60_000
 /** The longest answer to an upgrade that is a server's of ours. */
 const maxAnswerBytes = 64 * 1024
 
@@ -104,6 +106,8 @@ export class ExecutionChannel {
       // A whole answer stays one while its sink has yet to be done with it.
       if (!this.#exchange?.ended || this.#broken) this.#end(this.#broken ?? closedError())
     })
+    // A command may be silent for long, and its machine vanish meanwhile.
+    socket.setKeepAlive(true, keepAliveMs)
     socket.setTimeout(idleTimeoutMs, () => {
       if (!this.#exchange) socket.destroy()
     })

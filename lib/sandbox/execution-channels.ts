@@ -1,4 +1,5 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
@@ -15,6 +16,9 @@ import { checked, parseJson, settled } from './requests.ts'
 
 /** How long a reader may take to read the last that was written to it before its channel is closed. */
 const lastReadMs = 1_000
+
+/** After so long of silence the other end is asked, by the kernel, whether it is still there. */
+const keepAliveMs = 60_000
 
 /** What channels are opened for. */
 export interface ChannelContext {
@@ -37,6 +41,7 @@ export interface ChannelContext {
 export class ExecutionChannels {
   readonly #context: ChannelContext
   readonly #open = new Set<Duplex>()
+  #closed = false
 
   constructor(context: ChannelContext) {
     this.#context = context
@@ -44,28 +49,35 @@ export class ExecutionChannels {
 
   /** Makes a channel of a connection that asks for it, or refuses it in HTTP. */
   async upgrade(request: IncomingMessage, connection: Duplex, head: Buffer): Promise<void> {
+    this.#open.add(connection)
     connection.on('error', () => connection.destroy())
+    connection.on('close', () => this.#open.delete(connection))
     try {
       await this.#context.admit(request)
       if (request.url !== paths.channel || request.headers.upgrade?.toLowerCase() !== channelName) {
         const message = `got an upgrade of ${request.url?.split('?')[0]} to ${request.headers.upgrade}, expected one of ${paths.channel} to ${channelName}`
         throw new SlotpoolError('ROUTE_NOT_FOUND', message)
       }
-      connection.write(httpHead(101, { connection: 'upgrade', upgrade: channelName, ...this.#context.headers }))
     } catch (error) {
       const failure = this.#context.failure(error)
       const body = JSON.stringify({ error: failure })
       const headers = { connection: 'close', 'content-type': 'application/json; charset=utf-8', ...this.#context.headers }
-      connection.end(`${httpHead(failure.status, { ...headers, 'content-length': String(Buffer.byteLength(body)) })}${body}`)
+      const answer = `${httpHead(failure.status, { ...headers, 'content-length': String(Buffer.byteLength(body)) })}${body}`
+      connection.end(answer, () => connection.destroy())
       return
     }
-    this.#open.add(connection)
-    connection.on('close', () => this.#open.delete(connection))
+    if (this.#closed) {
+      connection.destroy()
+      return
+    }
+    connection.write(httpHead(101, { connection: 'upgrade', upgrade: channelName, ...this.#context.headers }))
+    if (connection instanceof Socket) connection.setNoDelay(true).setKeepAlive(true, keepAliveMs)
     new ExecutionChannel(this.#context, connection).begin(head)
   }
 
   /** Closes all, when what was written to them has been read, or soon. */
   async close(): Promise<void> {
+    this.#closed = true
     const over = [...this.#open].map((connection) => new Promise((resolve) => connection.once('close', resolve)))
     for (const connection of this.#open) connection.end(() => connection.destroy())
     await Promise.race([Promise.all(over), delay(lastReadMs, undefined, { ref: false })])
@@ -74,6 +86,7 @@ export class ExecutionChannels {
 
   /** Breaks all, in the middle of whatever they carry. */
   destroy(): void {
+    this.#closed = true
     for (const connection of this.#open) connection.destroy()
   }
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -19,7 +19,7 @@ export interface PipeEnds {
  * name: `echo warning > /dev/stderr` would fail in a slot. A FIFO that is unlinked as soon as both ends are open behaves as a pipe.
  */
 export class Fifos {
-  readonly #folder: string
+  #folder: string
   #ready: string[] = []
   #making: Promise<void> | undefined
   #made = 0
@@ -30,6 +30,8 @@ export class Fifos {
 
   async prepare(): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    // Whoever opens one from within a slot would follow a link to where it leads there.
+    this.#folder = await realpath(this.#folder)
     await this.#makeMore()
   }
 

@@ -168,8 +168,8 @@ export class ReadyShells {
 
   #keep(waiting: Waiting): void {
     this.#waiting.push(waiting)
-    // Its slot may have ended it. The next command has another made.
-    void waiting.shell.lost.then(() => {
+    // Its slot may have ended it, or woken it before its time. The next command has another made.
+    void Promise.race([waiting.shell.lost, waiting.shell.ended]).then(() => {
       const at = this.#waiting.indexOf(waiting)
       if (at === -1) return
       this.#waiting.splice(at, 1)

@@ -65,6 +65,23 @@ t.test('one that was stopped or ended while it waited keeps no command from bein
   t.equal(await run('echo hello'), 'hello\n')
 })
 
+t.test('one that is kept from listening keeps a command waiting for a second at most', { skip }, async (t) => {
+  const { run } = await leased(t)
+  const stop = 'while IFS=/ read -r _ _ pid _; do kill -STOP $pid; done'
+  await run(`(while :; do grep -lsz "^# waits" /proc/[0-9]*/cmdline | ${stop}; done) > /dev/null 2>&1 &`)
+  for (let at = 0; at < 3; at++) t.equal(await run('echo hello'), 'hello\n')
+})
+
+t.test('what it waits on and reads is not its tenant’s to keep', { skip }, async (t) => {
+  const { run } = await leased(t)
+  const files = 'for file in $(grep -lsz "^# waits" /proc/[0-9]*/cmdline | sed "s,cmdline,fd/*,")'
+  await run('until grep -qsz "^# waits" /proc/[0-9]*/cmdline; do :; done')
+  t.equal(await run(`${files}; do [ -f $file ] && (echo rubbish > $file) 2> /dev/null && echo written; done; true`), '')
+  // Whoever wakes it has no command for it; the next is given another.
+  await run(`${files}; do [ -p $file ] && echo > $file & done; true`)
+  for (let at = 0; at < 3; at++) t.equal(await run('echo hello'), 'hello\n')
+})
+
 t.test('a command is run once, though shells that wait are being ended all the time', { skip }, async (t) => {
   const { one, leaseId, run } = await leased(t)
   const end = 'while IFS=/ read -r _ _ pid _; do kill -9 $pid; done'
@@ -92,7 +109,7 @@ t.test('a command is run once, though shells that wait are being ended all the t
 t.test('a row of commands finds as many shells as the last one was long, and for a while', { skip }, async (t) => {
   const { run } = await leased(t)
   const count = 'grep -sz "^# waits" /proc/[0-9]*/cmdline | tr -cd "#" | wc -c'
-  t.equal(await run(count), '1\n')
+  t.equal(await run(`until [ $(${count}) -ge 1 ]; do :; done; ${count}`), '1\n')
   for (let at = 0; at < 12; at++) await run(':')
   t.equal(await run(`until [ $(${count}) -ge 8 ]; do :; done; ${count}`), '8\n', 'when it rests, and never more')
   t.equal(await run(`until [ $(${count}) = 1 ]; do sleep 0.1; done; ${count}`), '1\n')

@@ -1,4 +1,7 @@
-import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, constants, fchownSync, openSync, rmSync, writeSync } from 'node:fs'
+
+/** Above those that a slot's user namespace has. */
+const outsideUid = 65_536
 
 /**
  * By what a shell that waits is told what it still needs to know: a named pipe on which it waits, and a file that it reads when it is woken. What
@@ -15,9 +18,10 @@ export class Briefing {
   constructor(pipePath: string) {
     this.pipePath = pipePath
     this.filePath = `${pipePath}.told`
-    // The slot's own user opens it by its descriptor; no other can reach it.
-    this.#fileFd = openSync(this.filePath, 'w', 0o644)
+    // The slot's own user opens it by its descriptor, to read it: it is nobody's there. No other can reach it.
+    this.#fileFd = openSync(this.filePath, 'w', 0o444)
     try {
+      fchownSync(this.#fileFd, outsideUid, outsideUid)
       this.#pipeFd = openSync(pipePath, constants.O_RDWR | constants.O_NONBLOCK)
     } catch (error) {
       closeSync(this.#fileFd)

@@ -45,6 +45,8 @@ ${openNamespace}
 ${limitProcess}
 ${giveUp}
 my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter) = @ARGV;
+# Its children are born with it, in view of the slot.
+$0 = 'slotpool-fork';
 call('prctl', 1, 9, 0, 0, 0);
 call('prlimit', 0, 4, pack('QQ', 0, 0), 0);
 my $machine = namespace('/');

@@ -122,6 +122,7 @@ export class ForkServer {
   prepare(roomBytes: number, briefing: Briefing, of: ForkTerms): PreparedShell {
     const number = this.#next++
     const shell = new PreparedShell({
+      parent: this.#child.pid as number,
       roomBytes,
       briefing,
       ask: (what, ...fields) => this.#send(what, number, fields),

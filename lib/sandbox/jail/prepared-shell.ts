@@ -3,11 +3,15 @@ import type { ForkServerRequest } from './fork-server-program.ts'
 import type { Forked, ForkedEnd } from './forked.ts'
 import { ShellMemory } from './shell-memory.ts'
 
-/** A command that has not begun so long after it was handed over may have been stopped by its slot while it waited. */
+/** A command that has not begun so long after it was given may have a shell that was stopped by its slot. */
 const resumeMs = 20
+/** A shell that still does not listen so long afterwards is ended, and its command forked. */
+const deafMs = 1_000
 
 /** What a shell is made ready by. */
 export interface ShellParts {
+  /** The process that has forked it. */
+  parent: number
   /** Kept for its command. */
   roomBytes: number
   briefing: Briefing
@@ -30,6 +34,7 @@ export class PreparedShell implements Forked {
   /** It has its command, as far as is known. */
   #told = false
   #isLost = false
+  #isBegunAnew = false
   #resume: NodeJS.Timeout | undefined
   #onBegun!: () => void
   #onEnded!: (end: ForkedEnd) => void
@@ -58,7 +63,7 @@ export class PreparedShell implements Forked {
     this.#command = [entry, command]
     if (this.#isLost) this.#runInstead()
     else {
-      this.#resume = setTimeout(() => this.#parts.ask('resume'), resumeMs).unref()
+      this.#resume = setTimeout(() => this.#listen(), resumeMs).unref()
       if (this.#memory) this.#handOver()
     }
   }
@@ -70,11 +75,15 @@ export class PreparedShell implements Forked {
 
   /** It waits now. */
   waits(pid: number): void {
+    if (this.#isLost) return
     this.pid = pid
+    const { parent, roomBytes, onUnfit } = this.#parts
     try {
-      this.#memory = ShellMemory.open(pid, this.#parts.roomBytes)
+      this.#memory = ShellMemory.open(pid, parent, roomBytes)
     } catch (error) {
-      this.#parts.onUnfit((error as Error).message)
+      onUnfit((error as Error).message)
+    }
+    if (!this.#memory) {
       this.lose()
       return
     }
@@ -94,13 +103,26 @@ export class PreparedShell implements Forked {
   /** Its command is run by another. */
   begin(pid: number): void {
     this.pid = pid
+    this.#isBegunAnew = true
     this.#onBegun()
   }
 
   end(end: ForkedEnd): void {
     this.#forget()
     this.#onBegun()
-    this.#onEnded(end)
+    // It was woken by somebody else, and ended without the command that it was about to have.
+    const unrun = this.#command !== undefined && !this.#told && !this.#isBegunAnew && end.unstarted === ''
+    this.#onEnded(unrun ? { ...end, unstarted: 'failed its shell was woken and ended by a process of the slot' } : end)
+  }
+
+  /** It goes on, if it was stopped; it is done without, if that does not help. */
+  #listen(): void {
+    this.#parts.ask('resume')
+    if (this.#told) return
+    this.#resume = setTimeout(() => {
+      this.#isLost = true
+      this.#runInstead()
+    }, deafMs).unref()
   }
 
   /** All at once: in between it would be another shell than it says. */

@@ -1,6 +1,9 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { placeholder } from './fork-server-program.ts'
 
+/** More than the arguments and the environment of any command; a shell's tenant has a say in where they are said to be. */
+const mostBytes = 2 * 1024 * 1024
+
 /** The memory of a shell that waits for its command: where its arguments and its environment lie. */
 export class ShellMemory {
   readonly #fd: number
@@ -9,24 +12,34 @@ export class ShellMemory {
   readonly #commandAt: number
   readonly #entryAt: number
 
-  /** @throws {Error} when it cannot be read and written, or does not hold what it was started with. */
-  static open(pid: number, roomBytes: number): ShellMemory {
-    const fd = openSync(`/proc/${pid}/mem`, 'r+')
+  /**
+   * Undefined when the shell has ended: its process id may be that of a process with another parent by now.
+   *
+   * @throws {Error} when its memory cannot be read and written, or does not hold what it was started with.
+   */
+  static open(pid: number, parent: number, roomBytes: number): ShellMemory | undefined {
+    let fd: number | undefined
     try {
-      return new ShellMemory(fd, pid, roomBytes)
+      fd = openSync(`/proc/${pid}/mem`, 'r+')
+      // The second field of proc_pid_stat(5), in parentheses, may be of any text.
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ')
+      if (Number(fields[1]) === parent) return new ShellMemory(fd, fields.slice(45, 49).map(Number), roomBytes)
     } catch (error) {
-      closeSync(fd)
-      throw error
+      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) {
+        if (fd !== undefined) closeSync(fd)
+        throw error
+      }
     }
+    if (fd !== undefined) closeSync(fd)
+    return undefined
   }
 
-  private constructor(fd: number, pid: number, roomBytes: number) {
+  /** `bounds` are the fields 48 to 51: where its arguments begin and end, and its environment. */
+  private constructor(fd: number, bounds: readonly number[], roomBytes: number) {
     this.#fd = fd
     this.#roomBytes = roomBytes
-    // Fields 48 to 51 of proc_pid_stat(5); the second, in parentheses, may be of any text.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ')
-    const [args = 0, argsEnd = 0, env = 0, envEnd = 0] = fields.slice(45, 49).map(Number)
+    const [args = 0, argsEnd = 0, env = 0, envEnd = 0] = bounds
     const commandAt = this.#read(args, argsEnd).indexOf(this.#filled(placeholder, ' '))
     // It is none of the first: every slot has variables of its own.
     const entryAt = this.#read(env, envEnd).indexOf('\0BASH_ENV=')
@@ -59,6 +72,7 @@ export class ShellMemory {
   }
 
   #read(from: number, to: number): Buffer {
+    if (to < from || to - from > mostBytes) throw new Error(`got ${to - from} bytes of arguments, expected at most ${mostBytes}`)
     const bytes = Buffer.alloc(to - from)
     return bytes.subarray(0, readSync(this.#fd, bytes, 0, bytes.length, from))
   }
