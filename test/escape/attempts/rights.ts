@@ -58,6 +58,7 @@ export const attempts: Attempt[] = [
           tried=1
           "\${become[@]}" "$file" 1 < <(sleep 1) > /dev/null 2>&1 & pid=$!
           for look in $(seq 200); do
+            [ -e "/proc/$pid" ] || break
             case $(readlink "/proc/$pid/exe") in "$(readlink -f "$file")") ;; *) continue ;; esac
             read -r _ real effective _ < <(grep '^Uid:' "/proc/$pid/status" 2> /dev/null)
             if [ "$effective" = 0 ] && [ "$real" != 0 ]; then got "$file: $real runs as 0"; break; fi
