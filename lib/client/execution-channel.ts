@@ -1,19 +1,15 @@
 import { connect, type Socket } from 'node:net'
 import { SlotpoolError } from '../errors.ts'
-import type { Endpoint } from '../wire/endpoint.ts'
-import { errorBody } from '../wire/error.ts'
+import { type Endpoint, socketAddress } from '../wire/endpoint.ts'
+import { readErrorBody } from '../wire/error.ts'
 import type { ChannelRequest } from '../wire/execution.ts'
 import { FrameReader, type FrameType, frameType, jsonFrame } from '../wire/frames.ts'
-import { channelName, maxJsonBytes, paths } from '../wire/protocol.ts'
+import { httpHead } from '../wire/http-head.ts'
+import { channelKeepAliveMs, channelName, maxJsonBytes, paths } from '../wire/protocol.ts'
+import { answerTimeoutMs, connectTimeoutMs } from './patience.ts'
 
-/** How long a connection may take to be made. Both ends are on one machine or in one network. */
-const connectTimeoutMs = 5_000
-/** How long the server may then take to make it a channel. */
-const answerTimeoutMs = 30_000
 /** After so long without an execution a channel is closed. */
 const idleTimeoutMs = 60_000
-/** After so long of silence the other end is asked, by the kernel, whether it is still there. */
-const keepAliveMs = 60_000
 /** The longest answer to an upgrade that is a server's of ours. */
 const maxAnswerBytes = 64 * 1024
 
@@ -53,10 +49,8 @@ export class ExecutionChannel {
    */
   static open(endpoint: Endpoint, headers: Readonly<Record<string, string>>, signals: readonly AbortSignal[]): Promise<ExecutionChannel> {
     return new Promise((resolve, reject) => {
-      const { hostname, port, host } = new URL(endpoint.url)
-      const address =
-        endpoint.socketPath === undefined ? { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) } : undefined
-      const socket = connect(address ?? { path: endpoint.socketPath as string })
+      const { host } = new URL(endpoint.url)
+      const socket = connect(socketAddress(endpoint))
       let answer: Buffer = Buffer.alloc(0)
       let timer = setTimeout(() => socket.destroy(timedOut('connect')), connectTimeoutMs)
       const settle = (act: () => void): void => {
@@ -76,10 +70,7 @@ export class ExecutionChannel {
         clearTimeout(timer)
         timer = setTimeout(() => socket.destroy(timedOut('answer')), answerTimeoutMs)
         socket.setNoDelay(true)
-        const lines = Object.entries({ host, connection: 'upgrade', upgrade: channelName, ...headers }).map(
-          ([name, value]) => `${name}: ${value}\r\n`,
-        )
-        socket.write(`GET ${paths.channel} HTTP/1.1\r\n${lines.join('')}\r\n`)
+        socket.write(httpHead(`GET ${paths.channel} HTTP/1.1`, { host, connection: 'upgrade', upgrade: channelName, ...headers }))
       })
       socket.on('data', (chunk: Buffer) => {
         answer = answer.length === 0 ? chunk : Buffer.concat([answer, chunk])
@@ -107,7 +98,7 @@ export class ExecutionChannel {
       if (!this.#exchange?.ended || this.#broken) this.#end(this.#broken ?? closedError())
     })
     // A command may be silent for long, and its machine vanish meanwhile.
-    socket.setKeepAlive(true, keepAliveMs)
+    socket.setKeepAlive(true, channelKeepAliveMs)
     socket.setTimeout(idleTimeoutMs, () => {
       if (!this.#exchange) socket.destroy()
     })
@@ -211,7 +202,7 @@ const timedOut = (what: 'connect' | 'answer'): Error =>
 
 function refusal(answer: Buffer): SlotpoolError {
   try {
-    return SlotpoolError.fromBody(errorBody.parse(JSON.parse(answer.subarray(answer.indexOf(headEnd)).toString('utf8'))).error)
+    return readErrorBody(answer.subarray(answer.indexOf(headEnd)).toString('utf8'))
   } catch (cause) {
     const begins = JSON.stringify(answer.subarray(0, 100).toString('latin1'))
     return new SlotpoolError('PROTOCOL_MISMATCH', `got ${begins}, expected a channel of a sandbox server`, { cause })

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
+import { socketAddress } from '../wire/endpoint.ts'
 
 /**
  * As much of undici as a command line needs to speak to a sandbox server. The build puts it in undici's place there: to load that, and to
@@ -15,14 +16,11 @@ export class Pool {
   destroyed = false
 
   constructor(url: string, { connect }: { connect: { timeout: number; socketPath?: string } }) {
-    const { protocol, hostname, port, host } = new URL(url)
+    const { protocol, host } = new URL(url)
     if (protocol !== 'http:') throw new TypeError(`got ${url}, expected an http:// address`)
     this.#host = host
     this.#connectTimeoutMs = connect.timeout
-    this.#address =
-      connect.socketPath === undefined
-        ? { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) }
-        : { path: connect.socketPath }
+    this.#address = socketAddress({ url, ...connect })
   }
 
   get closed(): boolean {

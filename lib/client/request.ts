@@ -2,12 +2,10 @@ import { type Dispatcher, errors, Pool } from 'undici'
 import type { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
-import { errorBody } from '../wire/error.ts'
+import { readErrorBody } from '../wire/error.ts'
 import { maxJsonBytes } from '../wire/protocol.ts'
 import { Answer, type AnswerSink } from './answer.ts'
-
-/** How long a connection may take to be made. Both ends are on one machine or in one network. */
-const connectTimeoutMs = 5_000
+import { connectTimeoutMs } from './patience.ts'
 
 export interface RequestOptions {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -137,7 +135,7 @@ export class Connection {
 
   #refusal(status: number, content: Buffer): SlotpoolError {
     try {
-      return SlotpoolError.fromBody(errorBody.parse(JSON.parse(content.toString('utf8'))).error)
+      return readErrorBody(content.toString('utf8'))
     } catch (cause) {
       return new SlotpoolError('PROTOCOL_MISMATCH', `${this.where} answered with ${status} and no error of a sandbox server`, {
         cause,

@@ -19,11 +19,9 @@ import {
 } from '../wire/roster.ts'
 import { type Health, health, idleResponse, type ServerStatus, serverStatus } from '../wire/status.ts'
 import { ExecutionChannels } from './execution-channels.ts'
+import { answerTimeoutMs } from './patience.ts'
 import { Connection, type RequestOptions } from './request.ts'
 import { unframed } from './unframed.ts'
-
-/** How long a short request may wait for its answer: taking or ending a lease kills a jail at worst. */
-const answerTimeoutMs = 30_000
 
 /** Speaks to one sandbox server. Every method throws {@link SlotpoolError}: the server's own, or `SERVER_UNREACHABLE`, or `CANCELLED`. */
 export class SandboxClient {

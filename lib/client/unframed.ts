@@ -1,6 +1,6 @@
 import { type Readable, Transform } from 'node:stream'
-import { SlotpoolError } from '../errors.ts'
-import { errorBody } from '../wire/error.ts'
+import type { SlotpoolError } from '../errors.ts'
+import { readError } from '../wire/error.ts'
 import { FrameReader, frameType } from '../wire/frames.ts'
 
 /** What a program may say of an error in one frame; more is none of ours. */
@@ -22,7 +22,7 @@ export function unframed(body: Readable, failure: (error: unknown) => SlotpoolEr
     refusalBytes += payload.length
     if (refusalBytes > maxErrorBytes) throw new RangeError('an error that is too long')
     refusal.push(payload)
-    if (last) failed = SlotpoolError.fromBody(errorBody.shape.error.parse(JSON.parse(Buffer.concat(refusal).toString('utf8'))))
+    if (last) failed = readError(Buffer.concat(refusal).toString('utf8'))
     if (last) refusal = []
   })
   const content = new Transform({

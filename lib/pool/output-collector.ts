@@ -7,7 +7,7 @@ export class OutputCollector {
   readonly #maxTailBytes: number
   #head: Buffer[] = []
   #headBytes = 0
-  /** A ring, once it is full: what is written next takes the place of the oldest, at `#tailAt`. */
+  /** A ring, once it is full: what comes next is written at `#tailAt`, over the oldest. */
   #tail = Buffer.alloc(0)
   #tailBytes = 0
   #tailAt = 0
@@ -59,12 +59,10 @@ export class OutputCollector {
     this.#omittedBytes += Math.max(0, lost)
     if (kept.length === 0) return
     this.#growTail(Math.min(this.#tailBytes + kept.length, this.#maxTailBytes))
-    // Where it is full the oldest go; before, the end is where the next come.
-    const at = this.#tailBytes < this.#maxTailBytes ? this.#tailBytes : this.#tailAt
-    const first = kept.copy(this.#tail, at, 0, this.#maxTailBytes - at)
-    const second = kept.copy(this.#tail, 0, first)
+    const toEnd = kept.copy(this.#tail, this.#tailAt, 0, this.#maxTailBytes - this.#tailAt)
+    kept.copy(this.#tail, 0, toEnd)
     this.#tailBytes = Math.min(this.#tailBytes + kept.length, this.#maxTailBytes)
-    this.#tailAt = this.#tailBytes < this.#maxTailBytes ? 0 : second > 0 ? second : (at + first) % this.#maxTailBytes
+    this.#tailAt = (this.#tailAt + kept.length) % this.#maxTailBytes
   }
 
   #growTail(bytes: number): void {

@@ -7,7 +7,8 @@ import { checkCommand } from '../wire/command.ts'
 import { checkEnv } from '../wire/env.ts'
 import { type CheckedChannelRequest, channelRequest } from '../wire/execution.ts'
 import { FrameReader, frameType, jsonFrame } from '../wire/frames.ts'
-import { channelName, paths } from '../wire/protocol.ts'
+import { httpHead } from '../wire/http-head.ts'
+import { channelKeepAliveMs, channelName, paths } from '../wire/protocol.ts'
 import type { Execution } from './execution.ts'
 import { streamExecution } from './execution-stream.ts'
 import type { Executions } from './executions.ts'
@@ -16,9 +17,6 @@ import { checked, parseJson, settled } from './requests.ts'
 
 /** How long a reader may take to read the last that was written to it before its channel is closed. */
 const lastReadMs = 1_000
-
-/** After so long of silence the other end is asked, by the kernel, whether it is still there. */
-const keepAliveMs = 60_000
 
 /** What channels are opened for. */
 export interface ChannelContext {
@@ -62,16 +60,16 @@ export class ExecutionChannels {
       const failure = this.#context.failure(error)
       const body = JSON.stringify({ error: failure })
       const headers = { connection: 'close', 'content-type': 'application/json; charset=utf-8', ...this.#context.headers }
-      const answer = `${httpHead(failure.status, { ...headers, 'content-length': String(Buffer.byteLength(body)) })}${body}`
-      connection.end(answer, () => connection.destroy())
+      const head = httpHead(statusLine(failure.status), { ...headers, 'content-length': String(Buffer.byteLength(body)) })
+      connection.end(`${head}${body}`, () => connection.destroy())
       return
     }
     if (this.#closed) {
       connection.destroy()
       return
     }
-    connection.write(httpHead(101, { connection: 'upgrade', upgrade: channelName, ...this.#context.headers }))
-    if (connection instanceof Socket) connection.setNoDelay(true).setKeepAlive(true, keepAliveMs)
+    connection.write(httpHead(statusLine(101), { connection: 'upgrade', upgrade: channelName, ...this.#context.headers }))
+    if (connection instanceof Socket) connection.setNoDelay(true).setKeepAlive(true, channelKeepAliveMs)
     new ExecutionChannel(this.#context, connection).begin(head)
   }
 
@@ -91,10 +89,7 @@ export class ExecutionChannels {
   }
 }
 
-function httpHead(status: number, headers: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
-}
+const statusLine = (status: number): string => `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`
 
 /** One connection: a request, its answer, and then the next. */
 class ExecutionChannel {

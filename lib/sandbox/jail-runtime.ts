@@ -5,7 +5,6 @@ import type { Execution } from './execution.ts'
 import { Fifos } from './fifos.ts'
 import { JailFiles } from './files/jail-files.ts'
 import type { PatienceLimits } from './files/patience.ts'
-import type { ForkServer } from './jail/fork-server.ts'
 import { type ExecutionMeans, JailExecution } from './jail-execution.ts'
 import { ReadyShells, shellOrder } from './ready-shells.ts'
 import { SlotPipes } from './slot-pipes.ts'
@@ -55,14 +54,11 @@ export class JailRuntime implements SlotRuntime {
     if (known) return known
     const { forkServer: server, ended } = slot.jail
     const slotPipes = new SlotPipes(this.#fifos, ended)
-    const readyShells = server && this.#readyShells(slot, server, slotPipes)
+    const briefings = new Briefings(this.#fifos, ended)
+    const readyShells = server && new ReadyShells({ server, pipes: slotPipes, briefings, group: () => slot.bounds.execution(), ended })
     const means = { fifos: this.#fifos, slotPipes, readyShells }
     this.#means.set(slot, means)
     return means
-  }
-
-  #readyShells({ bounds, jail: { ended } }: Slot, server: ForkServer, pipes: SlotPipes): ReadyShells {
-    return new ReadyShells({ server, pipes, briefings: new Briefings(this.#fifos, ended), group: () => bounds.execution(), ended })
   }
 
   close(): Promise<void> {

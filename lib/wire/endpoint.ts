@@ -3,3 +3,10 @@ export interface Endpoint {
   url: string
   socketPath?: string
 }
+
+/** Where its socket is, for `net.connect`. */
+export function socketAddress({ url, socketPath }: Endpoint): { path: string } | { host: string; port: number } {
+  if (socketPath !== undefined) return { path: socketPath }
+  const { hostname, port } = new URL(url)
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) }
+}

@@ -14,6 +14,9 @@ export const bootHeader = 'slotpool-boot'
 /** What a connection becomes that is upgraded at `paths.channel`: a channel of frames (`frames.ts`), over which commands are run. */
 export const channelName = 'slotpool-channel'
 
+/** After so long of silence on a channel each end has its kernel ask whether the other is still there. */
+export const channelKeepAliveMs = 60_000
+
 /** Media type of a stream of frames. */
 export const framesMediaType = 'application/vnd.slotpool.frames'
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
-import { cuttingProxy } from '../fixtures/cutting-proxy.ts'
+import { clientThroughProxy } from '../fixtures/cutting-proxy.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 import { testName } from '../fixtures/test-name.ts'
 
@@ -32,9 +32,7 @@ async function other(t: Test, onConnection: (socket: Socket) => void): Promise<S
 t.test('a channel is kept for the next command, and there are as many as commands at once', async (t) => {
   const { endpoint, token, lease } = await sandboxServer(t)
   const { leaseId } = await lease('a')
-  const proxy = await cuttingProxy(t, endpoint.socketPath)
-  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
-  t.teardown(() => client.close())
+  const { proxy, client } = await clientThroughProxy(t, { endpoint, token })
   for (let i = 0; i < 3; i++) await ran(client, leaseId, 'true')
   t.equal(proxy.connections, 1)
   await Promise.all([ran(client, leaseId, 'until test -e go; do sleep 0.01; done'), ran(client, leaseId, 'touch go')])
@@ -46,9 +44,7 @@ t.test('a channel is kept for the next command, and there are as many as command
 t.test('one that the server closed meanwhile is not used again', async (t) => {
   const { endpoint, token, lease } = await sandboxServer(t)
   const { leaseId } = await lease('a')
-  const proxy = await cuttingProxy(t, endpoint.socketPath)
-  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
-  t.teardown(() => client.close())
+  const { proxy, client } = await clientThroughProxy(t, { endpoint, token })
   await ran(client, leaseId, 'true')
   await proxy.closeAll()
   // Over another connection; by then this end has learnt of it, too.
@@ -60,9 +56,7 @@ t.test('one that the server closed meanwhile is not used again', async (t) => {
 
 t.test('a lease has a channel opened for the commands that come', async (t) => {
   const { endpoint, token } = await sandboxServer(t)
-  const proxy = await cuttingProxy(t, endpoint.socketPath)
-  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
-  t.teardown(() => client.close())
+  const { proxy, client } = await clientThroughProxy(t, { endpoint, token })
   const { lease } = await client.lease({ taskId: 'a', owner: 'me', ttlMs: 60_000 })
   const before = proxy.connections
   t.equal(before, 2)

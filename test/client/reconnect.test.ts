@@ -4,7 +4,7 @@ import t from 'tap'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { frameType } from '../../lib/wire/frames.ts'
 import { channelHead } from '../fixtures/channel-head.ts'
-import { cuttingProxy } from '../fixtures/cutting-proxy.ts'
+import { clientThroughProxy } from '../fixtures/cutting-proxy.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 import { sleepers } from '../fixtures/sleepers.ts'
 
@@ -15,9 +15,7 @@ t.setTimeout(120_000)
 t.test('connections that break in the middle of an answer', async (t) => {
   const { endpoint, token, lease } = await sandboxServer(t)
   const { leaseId } = await lease('a')
-  const proxy = await cuttingProxy(t, endpoint.socketPath)
-  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
-  t.teardown(() => client.close())
+  const { proxy, client } = await clientThroughProxy(t, { endpoint, token })
   const expected = Array.from({ length: 200_000 }, (_, i) => `${i + 1}\n`).join('')
 
   await t.test('the answer arrives whole, and the command ran once', async (t) => {
@@ -67,10 +65,8 @@ t.test('a client that is closed while a command runs asks no more', async (t) =>
 t.test('what answers with something else than frames', async (t) => {
   const { endpoint, token, lease } = await sandboxServer(t)
   const { leaseId } = await lease('a')
-  const proxy = await cuttingProxy(t, endpoint.socketPath)
+  const { proxy, client } = await clientThroughProxy(t, { endpoint, token })
   proxy.garble(leaseId)
-  const client = new SandboxClient({ url: 'http://slotpool', socketPath: proxy.socketPath }, token)
-  t.teardown(() => client.close())
   await t.rejects(ran(client, leaseId, 'echo hello'), { code: 'PROTOCOL_MISMATCH' })
 })
 

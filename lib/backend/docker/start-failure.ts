@@ -1,5 +1,5 @@
 import { SlotpoolError } from '../../errors.ts'
-import { errorBody } from '../../wire/error.ts'
+import { findError } from '../../wire/error.ts'
 
 const marker = 'slotpool-error: '
 const shownLines = 20
@@ -13,19 +13,11 @@ const shownLines = 20
 export function startFailure(what: string, happened: string, output: string): SlotpoolError {
   const lines = output.split('\n').filter((line) => line.trim() !== '')
   const marked = lines.findLast((line) => line.startsWith(marker))
-  const own = marked === undefined ? undefined : readBody(marked.slice(marker.length))
+  const own = marked === undefined ? undefined : findError(marked.slice(marker.length))
   if (own !== undefined) return own
   const tail = lines.slice(-shownLines).join('\n')
   const said = tail === '' ? 'It printed nothing.' : `Its last lines:\n${tail}`
   return new SlotpoolError('CONTAINER_FAILED', `${what} ${happened}. ${said}`, {
     details: { output: tail },
   })
-}
-
-function readBody(text: string): SlotpoolError | undefined {
-  try {
-    return SlotpoolError.fromBody(errorBody.shape.error.parse(JSON.parse(text)))
-  } catch {
-    return undefined
-  }
 }

@@ -4,7 +4,7 @@ import type { AllocationStub } from '../../nomad/allocations.ts'
 import { taskName } from '../../nomad/job-spec.ts'
 import { hasRun, taskFailure } from '../../nomad/task-failure.ts'
 import { stderrTail } from '../../nomad/task-log.ts'
-import { errorBody } from '../../wire/error.ts'
+import { findError } from '../../wire/error.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /** How a sandbox server that cannot start begins its last line. */
@@ -24,7 +24,7 @@ export async function startFailure(pool: NomadPool, allocation: AllocationStub, 
   if (!hasRun(allocation)) return failure
   const lines = (await readLog(pool, allocation, signal)).split('\n').filter((line) => line.trim() !== '')
   const marked = lines.findLast((line) => line.startsWith(marker))
-  const own = marked === undefined ? undefined : readBody(marked.slice(marker.length))
+  const own = marked === undefined ? undefined : findError(marked.slice(marker.length))
   if (own !== undefined) return own
   const tail = lines.slice(-shownLines).join('\n')
   const said = tail === '' ? 'it printed nothing' : `its last lines:\n${tail}`
@@ -45,13 +45,5 @@ async function readLog(pool: NomadPool, allocation: AllocationStub, signal: Abor
   } catch (error) {
     if (error instanceof SlotpoolError && error.code !== 'CANCELLED') return ''
     throw error
-  }
-}
-
-function readBody(text: string): SlotpoolError | undefined {
-  try {
-    return SlotpoolError.fromBody(errorBody.shape.error.parse(JSON.parse(text)))
-  } catch {
-    return undefined
   }
 }

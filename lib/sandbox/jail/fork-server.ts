@@ -8,7 +8,7 @@ import type { Briefing } from './briefing.ts'
 import type { SlotEntry } from './entry-program.ts'
 import { type EntryTerms, resourceLimitsText } from './entry-terms.ts'
 import { type ForkServerRequest, forkServerProgram } from './fork-server-program.ts'
-import type { Forked, ForkedEnd } from './forked.ts'
+import { type Forked, type ForkedEnd, ForkedProcess } from './forked.ts'
 import { PreparedShell } from './prepared-shell.ts'
 
 const program = forkServerProgram()
@@ -32,40 +32,13 @@ export interface ForkTerms {
   terms: EntryTerms
 }
 
-class ForkedCommand implements Forked {
-  pid = 0
-  readonly begun: Promise<void>
-  readonly ended: Promise<ForkedEnd>
-  #onBegun!: () => void
-  #onEnded!: (end: ForkedEnd) => void
-
-  constructor() {
-    this.begun = new Promise((resolve) => {
-      this.#onBegun = resolve
-    })
-    this.ended = new Promise((resolve) => {
-      this.#onEnded = resolve
-    })
-  }
-
-  begin(pid: number): void {
-    this.pid = pid
-    this.#onBegun()
-  }
-
-  end(end: ForkedEnd): void {
-    this.#onBegun()
-    this.#onEnded(end)
-  }
-}
-
 /** Forks commands into one slot, without starting a program for each but the slot's own bash. Lives as long as its jail. */
 export class ForkServer {
   /** Resolves when it has ended; it never does by itself. */
   readonly over: Promise<void>
   readonly #child: ChildProcess
   readonly #requests: Writable
-  readonly #pending = new Map<number, ForkedCommand | PreparedShell>()
+  readonly #pending = new Map<number, ForkedProcess>()
   #next = 0
   #over = false
   #unread = ''
@@ -110,7 +83,7 @@ export class ForkServer {
 
   /** Begins a command. Nothing of it rejects. */
   fork(command: string, of: ForkTerms): Forked {
-    const forked = new ForkedCommand()
+    const forked = new ForkedProcess()
     this.#ask(this.#next++, forked, 'fork', [...termFields(of), command, ...environmentFields(of)])
     return forked
   }
@@ -146,7 +119,7 @@ export class ForkServer {
     await this.over
   }
 
-  #ask(number: number, pending: ForkedCommand | PreparedShell, what: ForkServerRequest, fields: readonly string[]): void {
+  #ask(number: number, pending: ForkedProcess, what: ForkServerRequest, fields: readonly string[]): void {
     if (this.#over) {
       pending.end(goneWithServer)
       return

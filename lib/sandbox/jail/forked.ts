@@ -13,3 +13,31 @@ export interface Forked {
   readonly begun: Promise<void>
   readonly ended: Promise<ForkedEnd>
 }
+
+/** One of which the fork server tells. */
+export class ForkedProcess implements Forked {
+  pid = 0
+  readonly begun: Promise<void>
+  readonly ended: Promise<ForkedEnd>
+  #onBegun!: () => void
+  #onEnded!: (end: ForkedEnd) => void
+
+  constructor() {
+    this.begun = new Promise((resolve) => {
+      this.#onBegun = resolve
+    })
+    this.ended = new Promise((resolve) => {
+      this.#onEnded = resolve
+    })
+  }
+
+  begin(pid: number): void {
+    this.pid = pid
+    this.#onBegun()
+  }
+
+  end(end: ForkedEnd): void {
+    this.#onBegun()
+    this.#onEnded(end)
+  }
+}

@@ -1,6 +1,6 @@
 import type { Briefing } from './briefing.ts'
 import type { ForkServerRequest } from './fork-server-program.ts'
-import type { Forked, ForkedEnd } from './forked.ts'
+import { type ForkedEnd, ForkedProcess } from './forked.ts'
 import { ShellMemory } from './shell-memory.ts'
 
 /** A command that has not begun so long after it was given may have a shell that was stopped by its slot. */
@@ -22,10 +22,7 @@ export interface ShellParts {
 }
 
 /** A shell in the slot that waits for its command; see `forkServerProgram`. */
-export class PreparedShell implements Forked {
-  pid = 0
-  readonly begun: Promise<void>
-  readonly ended: Promise<ForkedEnd>
+export class PreparedShell extends ForkedProcess {
   /** Resolves when it can be given no command any more before it had one, and never else. One that it is given all the same is forked. */
   readonly lost: Promise<void>
   readonly #parts: ShellParts
@@ -36,18 +33,11 @@ export class PreparedShell implements Forked {
   #isLost = false
   #isBegunAnew = false
   #resume: NodeJS.Timeout | undefined
-  #onBegun!: () => void
-  #onEnded!: (end: ForkedEnd) => void
   #onLost!: () => void
 
   constructor(parts: ShellParts) {
+    super()
     this.#parts = parts
-    this.begun = new Promise((resolve) => {
-      this.#onBegun = resolve
-    })
-    this.ended = new Promise((resolve) => {
-      this.#onEnded = resolve
-    })
     this.lost = new Promise((resolve) => {
       this.#onLost = resolve
     })
@@ -76,7 +66,6 @@ export class PreparedShell implements Forked {
   /** It waits now. */
   waits(pid: number): void {
     if (this.#isLost) return
-    this.pid = pid
     const { parent, roomBytes, onUnfit } = this.#parts
     try {
       this.#memory = ShellMemory.open(pid, parent, roomBytes)
@@ -87,7 +76,7 @@ export class PreparedShell implements Forked {
       this.lose()
       return
     }
-    this.#onBegun()
+    super.begin(pid)
     if (this.#command) this.#handOver()
   }
 
@@ -101,18 +90,16 @@ export class PreparedShell implements Forked {
   }
 
   /** Its command is run by another. */
-  begin(pid: number): void {
-    this.pid = pid
+  override begin(pid: number): void {
     this.#isBegunAnew = true
-    this.#onBegun()
+    super.begin(pid)
   }
 
-  end(end: ForkedEnd): void {
+  override end(end: ForkedEnd): void {
     this.#forget()
-    this.#onBegun()
     // It was woken by somebody else, and ended without the command that it was about to have.
     const unrun = this.#command !== undefined && !this.#told && !this.#isBegunAnew && end.unstarted === ''
-    this.#onEnded(unrun ? { ...end, unstarted: 'failed its shell was woken and ended by a process of the slot' } : end)
+    super.end(unrun ? { ...end, unstarted: 'failed its shell was woken and ended by a process of the slot' } : end)
   }
 
   /** It goes on, if it was stopped; it is done without, if that does not help. */
