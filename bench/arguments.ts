@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { type BackendName, backendNames } from '../lib/config.ts'
+import { UsageError, wholeNumber } from './command-line.ts'
 
 /** What a run of the benchmark was asked for. */
 export interface BenchOptions {
@@ -19,9 +20,6 @@ export interface BenchOptions {
   svg: string | undefined
 }
 
-/** The command line cannot be followed; the message says why. */
-export class UsageError extends Error {}
-
 export const usage = `usage: npm run bench -- [SCENARIO…] [--backend local,docker,nomad] [--quick] [--json FILE] [--svg FILE]
                         [--seed N] [--samples N] [--burst N]`
 
@@ -39,9 +37,9 @@ export function parseArguments(args: readonly string[], known: readonly string[]
     scenarios: positionals.length > 0 ? positionals : known,
     backends: backends.filter(isBackend),
     quick: values.quick ?? false,
-    seed: whole('seed', values.seed, 0) ?? Math.floor(Math.random() * 2 ** 32),
-    samples: whole('samples', values.samples, 1),
-    burst: whole('burst', values.burst, 1) ?? 10,
+    seed: wholeNumber('seed', values.seed, 0) ?? Math.floor(Math.random() * 2 ** 32),
+    samples: wholeNumber('samples', values.samples, 1),
+    burst: wholeNumber('burst', values.burst, 1) ?? 10,
     json: values.json,
     svg: values.svg,
   }
@@ -68,9 +66,3 @@ function parse(args: readonly string[]) {
 }
 
 const isBackend = (name: string): name is BackendName => backendNames.some((one) => one === name)
-
-function whole(option: string, text: string | undefined, min: number): number | undefined {
-  if (text === undefined) return undefined
-  if (/^[0-9]{1,10}$/.test(text) && Number(text) >= min) return Number(text)
-  throw new UsageError(`--${option}: got ${text}, expected a whole number, at least ${min}`)
-}

@@ -1,6 +1,7 @@
 import { renderNumber } from './render-number.ts'
 import type { Judgement, Measure } from './report.ts'
 import type { Summary } from './statistics.ts'
+import { escapeXml, renderSvg } from './svg.ts'
 
 const width = 960
 const labelWidth = 290
@@ -9,13 +10,6 @@ const barWidth = width - labelWidth - valueWidth
 const rowHeight = 20
 const titleHeight = 40
 const colors = { ours: '#2563eb', floor: '#64748b', other: '#cbd5e1', whisker: '#0f172a', reached: '#15803d', missed: '#b91c1c' }
-
-/** What a text must not be taken for markup by. */
-export function escapeXml(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
-  // Control characters are not allowed in XML in any form.
-  return [...text].map((one) => ((one.codePointAt(0) as number) < 32 ? ' ' : (entities[one] ?? one))).join('')
-}
 
 /** One SVG: a panel for each thing that was measured, bars of medians with a line from p25 to p99, on a logarithmic scale; the bar above. */
 export function renderChart(title: string, subtitle: string, measures: readonly Measure[], judgements: readonly Judgement[]): string {
@@ -52,14 +46,7 @@ export function renderChart(title: string, subtitle: string, measures: readonly 
       y += rowHeight
     }
   }
-  const height = y + 20
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="12" fill="#0f172a">`,
-    `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    ...parts,
-    '</svg>',
-    '',
-  ].join('\n')
+  return renderSvg(width, y + 20, parts)
 }
 
 /** The bad end of the samples, next to the median. */

@@ -6,7 +6,8 @@ export class Interrupt {
   /** 128 and the number of the signal that came, as a shell would have it; undefined while none did. */
   exitCode: number | undefined
 
-  constructor() {
+  /** @param program who says on stderr that it was interrupted. */
+  constructor(program: string) {
     // As many as there are leases at a time.
     setMaxListeners(0, this.#controller.signal)
     for (const [name, exitCode] of [
@@ -16,7 +17,7 @@ export class Interrupt {
     ] as const) {
       process.on(name, () => {
         this.exitCode ??= exitCode
-        console.error(`bench: ${name}; removing what was made`)
+        console.error(`${program}: ${name}; removing what was made`)
         this.#controller.abort(new Error(`interrupted by ${name}`))
       })
     }

@@ -5,11 +5,12 @@ import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { packageRoot } from '../lib/package-root.ts'
-import { type BenchOptions, parseArguments, UsageError, usage } from './arguments.ts'
+import { type BenchOptions, parseArguments, usage } from './arguments.ts'
 import { workingBackends } from './backends.ts'
 import type { Bench } from './bench.ts'
 import { renderChart } from './chart.ts'
 import { Cleanup } from './cleanup.ts'
+import { UsageError } from './command-line.ts'
 import { Interrupt } from './interrupt.ts'
 import { describeMachine, type Machine } from './machine.ts'
 import { Random } from './random.ts'
@@ -21,7 +22,7 @@ import { allScenarios } from './scenarios/all-scenarios.ts'
 const print = (lines: readonly string[]): void => console.log(`${lines.join('\n')}\n`)
 
 async function main(options: BenchOptions): Promise<number> {
-  const interrupt = new Interrupt()
+  const interrupt = new Interrupt('bench')
   const cleanup = new Cleanup()
   const folder = mkdtempSync(join(tmpdir(), 'slotpool-bench-'))
   // Pools keep their state here, apart from those of whoever runs this.

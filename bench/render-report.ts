@@ -2,17 +2,7 @@ import { type GoalName, goals } from './bar.ts'
 import type { Machine } from './machine.ts'
 import { renderNumber } from './render-number.ts'
 import type { Judgement, Measure, Report } from './report.ts'
-
-/** A table whose first column is text and whose others are figures. */
-function table(header: readonly string[], rows: readonly (readonly string[])[], textColumns: number): string[] {
-  const widths = header.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)))
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, at) => (at < textColumns ? cell.padEnd(widths[at] as number) : cell.padStart(widths[at] as number)))
-      .join('  ')
-      .trimEnd()
-  return [line(header), ...rows.map(line)]
-}
+import { table } from './table.ts'
 
 export function renderMachine(machine: Machine): string[] {
   const { cpu, cores, memoryGiB, kernel, system, node, slotpool, commit, docker, nomad, bubblewrap, load } = machine

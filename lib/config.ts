@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { SlotpoolError } from './errors.ts'
 import { checkMounts, type Mount, mountList, type PoolMount, parseMounts } from './mount.ts'
 import { networkAllowList } from './network-allow.ts'
+import { constraintList, datacenterList, nodePoolName, type Placement, placementNames, reservedMemoryMb } from './placement.ts'
 import { mebibyte, type SlotLimitOptions, slotLimit, slotLimitNames } from './slot-limits.ts'
 
 export const backendNames = ['local', 'docker', 'nomad'] as const
@@ -64,8 +65,16 @@ export interface SlotPoolOptions {
   timeoutMs?: number
   /** `TERMINAL_LIFETIME_SECONDS`, default 300,000 ms: a lease unused for so long is released. */
   lifetimeMs?: number
+  /** `TERMINAL_SCALE_DOWN_SECONDS`, default 300,000 ms: containers above `min` that were not needed for so long are drained and removed. */
+  scaleDownMs?: number
+  /** `TERMINAL_MAX_WAITING`, default 10,000: how many may wait for a slot in one process; whoever comes then is refused with `POOL_FULL`. */
+  maxWaiting?: number
   /** `TERMINAL_CWD`, default the slot's workspace. */
   cwd?: string
+  /** `TERMINAL_MAX_REUSES`: a slot is leased so often and then made no more; its container is replaced in time. Default: no bound. */
+  maxReuses?: number
+  /** `TERMINAL_DRAIN_SECONDS`: how long running commands may go on when a container is told to end. Default 20,000 ms; 0: they are ended at once. */
+  drainMs?: number
   /** `TERMINAL_LIMIT_…`: what each slot may use. Default: what the sandbox server chooses. */
   limits?: SlotLimitOptions
   /**
@@ -82,7 +91,7 @@ export interface SlotPoolOptions {
   mountAllow?: readonly string[]
   /** Who the leases belong to; a task leased by another owner is refused. Default: the name of the OS user. */
   owner?: string
-  nomad?: {
+  nomad?: Placement & {
     /** `TERMINAL_NOMAD_ADDRESS`, then `NOMAD_ADDR`, default `http://localhost:4646`. */
     address?: string
     /** `TERMINAL_NOMAD_DRIVER`, default `docker`. */
@@ -129,14 +138,18 @@ export interface Config {
   network: NetworkChoice
   timeoutMs: number
   lifetimeMs: number
+  scaleDownMs: number
+  maxWaiting: number
   cwd?: string
+  maxReuses?: number
+  drainMs: number
   /** Only those that were given. */
   limits: Readonly<SlotLimitOptions>
   networkAllow: readonly string[]
   mounts: readonly PoolMount[]
   mountAllow?: readonly string[]
   owner: string
-  nomad: NomadConnection & { driver: NomadDriver; autostart: boolean; fallback: NomadFallback }
+  nomad: NomadConnection & Placement & { driver: NomadDriver; autostart: boolean; fallback: NomadFallback }
   /** The settings somebody gave, as opposed to defaults: only these can conflict with a pool that already runs. */
   given: ReadonlySet<string>
 }
@@ -154,7 +167,7 @@ const wholeNumber = (text: string): unknown => (/^[0-9]{1,15}$/.test(text) ? Num
 const secondsToMs = (text: string): unknown => (/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(text) ? Math.round(Number(text) * 1000) : text)
 const megabytes = (text: string): unknown => (/^[0-9]{1,9}$/.test(text) ? Number(text) * mebibyte : text)
 const list =
-  (separator: string) =>
+  (separator: string | RegExp) =>
   (text: string): unknown =>
     text.split(separator).map((one) => one.trim())
 const flag = (text: string): unknown => (text === '1' ? true : text === '0' ? false : text)
@@ -163,6 +176,14 @@ const duration = z
   .int({ error: `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)` })
   .min(1, `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)`)
   .max(maxSeconds * 1000, `expected 0.001 to ${maxSeconds} seconds (with …Ms: milliseconds)`)
+
+/** A container that is told to end is expected to do so. */
+const maxDrainSeconds = 86_400
+
+const drainTime = z
+  .int({ error: `expected 0 to ${maxDrainSeconds} seconds (with …Ms: milliseconds)` })
+  .min(0, `expected 0 to ${maxDrainSeconds} seconds (with …Ms: milliseconds)`)
+  .max(maxDrainSeconds * 1000, `expected 0 to ${maxDrainSeconds} seconds (with …Ms: milliseconds)`)
 
 const oneOf = <const T extends readonly [string, ...string[]]>(names: T) => z.enum(names, { error: `expected one of ${names.join(', ')}` })
 
@@ -188,7 +209,11 @@ const settings: readonly Setting[] = [
   { option: 'network', variable: 'TERMINAL_NETWORK', schema: oneOf(networkNames) },
   { option: 'timeoutMs', variable: 'TERMINAL_TIMEOUT', schema: duration, parse: secondsToMs },
   { option: 'lifetimeMs', variable: 'TERMINAL_LIFETIME_SECONDS', schema: duration, parse: secondsToMs },
+  { option: 'scaleDownMs', variable: 'TERMINAL_SCALE_DOWN_SECONDS', schema: duration, parse: secondsToMs },
+  { option: 'maxWaiting', variable: 'TERMINAL_MAX_WAITING', schema: intBetween(0, 1_000_000), parse: wholeNumber },
   { option: 'cwd', variable: 'TERMINAL_CWD', schema: absolutePath },
+  { option: 'maxReuses', variable: 'TERMINAL_MAX_REUSES', schema: intBetween(1, 1_000_000_000), parse: wholeNumber },
+  { option: 'drainMs', variable: 'TERMINAL_DRAIN_SECONDS', schema: drainTime, parse: secondsToMs },
   ...slotLimitNames.map((name) => ({
     option: `limits.${name}`,
     variable: limitVariables[name],
@@ -202,6 +227,14 @@ const settings: readonly Setting[] = [
   { option: 'nomad.driver', variable: 'TERMINAL_NOMAD_DRIVER', schema: oneOf(driverNames) },
   { option: 'nomad.autostart', variable: 'TERMINAL_NOMAD_AUTOSTART', schema: z.boolean({ error: 'expected 0 or 1' }), parse: flag },
   { option: 'nomad.fallback', variable: 'TERMINAL_NOMAD_FALLBACK', schema: oneOf(fallbackNames) },
+  { option: 'nomad.datacenters', variable: 'TERMINAL_NOMAD_DATACENTERS', schema: datacenterList, parse: list(',') },
+  { option: 'nomad.nodePool', variable: 'TERMINAL_NOMAD_NODE_POOL', schema: nodePoolName },
+  { option: 'nomad.constraints', variable: 'TERMINAL_NOMAD_CONSTRAINTS', schema: constraintList, parse: list(/[;\n]/) },
+  { option: 'nomad.priority', variable: 'TERMINAL_NOMAD_PRIORITY', schema: intBetween(1, 100), parse: wholeNumber },
+  { option: 'nomad.cpuMhz', variable: 'TERMINAL_NOMAD_CPU_MHZ', schema: intBetween(1, 10_000_000), parse: wholeNumber },
+  { option: 'nomad.cores', variable: 'TERMINAL_NOMAD_CORES', schema: intBetween(1, 10_000), parse: wholeNumber },
+  { option: 'nomad.memoryMb', variable: 'TERMINAL_NOMAD_MEMORY_MB', schema: intBetween(64, 100_000_000), parse: wholeNumber },
+  { option: 'nomad.memoryMaxMb', variable: 'TERMINAL_NOMAD_MEMORY_MAX_MB', schema: intBetween(64, 100_000_000), parse: wholeNumber },
 ]
 
 /** Read as Nomad's own CLI reads them. An empty value counts as unset there, so it does here. */
@@ -258,6 +291,10 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
       details: { variable: 'TERMINAL_NOMAD_MIN', got: min, expected: `at most ${max}` },
     })
   }
+  const placement: Placement = Object.fromEntries(
+    placementNames.flatMap((name) => (given.has(`nomad.${name}`) ? [[name, given.get(`nomad.${name}`)]] : [])),
+  )
+  refuseContradictions(placement)
   const address = get('nomad.address', defaultNomadAddress).replace(/\/+$/, '')
   return Object.freeze({
     env: get<Config['env']>('env', 'local'),
@@ -270,7 +307,11 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
     network: get<NetworkChoice>('network', 'outbound'),
     timeoutMs: get('timeoutMs', 60_000),
     lifetimeMs: get('lifetimeMs', 300_000),
+    scaleDownMs: get('scaleDownMs', 300_000),
+    maxWaiting: get('maxWaiting', 10_000),
     ...optional('cwd', 'cwd'),
+    ...(given.has('maxReuses') ? { maxReuses: get('maxReuses', 0) } : {}),
+    drainMs: get('drainMs', 20_000),
     limits: Object.freeze(
       Object.fromEntries(slotLimitNames.flatMap((name) => (given.has(`limits.${name}`) ? [[name, given.get(`limits.${name}`)]] : []))),
     ),
@@ -289,9 +330,18 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
       ...optional('caCert', 'nomad.caCert'),
       ...optional('clientCert', 'nomad.clientCert'),
       ...optional('clientKey', 'nomad.clientKey'),
+      ...placement,
     }),
     given: new Set(given.keys()),
   })
+}
+
+function refuseContradictions({ cpuMhz, cores, memoryMb = reservedMemoryMb, memoryMaxMb = Number.POSITIVE_INFINITY }: Placement): void {
+  const refuse = (variable: string, got: number, expected: string): never => {
+    throw new SlotpoolError('CONFIG_INVALID', `${variable}: got ${got}, expected ${expected}`, { details: { variable, got, expected } })
+  }
+  if (cores !== undefined && cpuMhz !== undefined) refuse('TERMINAL_NOMAD_CORES', cores, 'none beside TERMINAL_NOMAD_CPU_MHZ')
+  if (memoryMaxMb < memoryMb) refuse('TERMINAL_NOMAD_MEMORY_MAX_MB', memoryMaxMb, `at least TERMINAL_NOMAD_MEMORY_MB, which is ${memoryMb}`)
 }
 
 function userName(): string {

@@ -18,6 +18,8 @@ export function termsArguments(terms: PoolTerms, mounts: readonly SourceMount[],
     ...['--network-allow', json(terms.networkAllow)],
     ...['--mounts', json(mounts.map(({ source, target, readOnly, description }) => ({ source, target, readOnly, description })))],
     ...['--system', system],
+    ...(terms.maxReuses === undefined ? [] : ['--max-reuses', String(terms.maxReuses)]),
+    ...(terms.drainMs ? ['--drain-ms', String(terms.drainMs)] : []),
   ]
 }
 

@@ -7,6 +7,10 @@ export interface PoolTerms {
   limits: Readonly<SlotLimitOptions>
   networkAllow: readonly string[]
   mounts: readonly PoolMount[]
+  /** How often each slot is leased at most. Default: no bound. */
+  maxReuses?: number | undefined
+  /** How long running commands may go on when a container is told to end, in milliseconds. Default: 0. */
+  drainMs?: number | undefined
 }
 
 /** As a container, a job or a record carries them. One that carries none was made without any. */
@@ -17,11 +21,13 @@ export const poolTerms = z.object({
     .array(z.object({ host: z.string(), target: z.string(), readOnly: z.boolean(), description: z.string().nullable() }))
     .readonly()
     .default([]),
+  maxReuses: z.number().optional(),
+  drainMs: z.number().optional(),
 })
 
 /** The terms of a configuration. */
-export function termsOf({ limits, networkAllow, mounts }: PoolTerms): PoolTerms {
-  return { limits, networkAllow, mounts }
+export function termsOf({ limits, networkAllow, mounts, maxReuses, drainMs }: PoolTerms): PoolTerms {
+  return { limits, networkAllow, mounts, ...(maxReuses === undefined ? {} : { maxReuses }), ...(drainMs ? { drainMs } : {}) }
 }
 
 /** The terms as one text. */

@@ -17,7 +17,7 @@ export function stateDir(env: NodeJS.ProcessEnv = process.env): string {
 /**
  * The folder of one pool on one backend, `<state>/<backend>/<pool>`; made when it is not there. Nobody but its owner may enter it.
  *
- * @throws {SlotpoolError} `BACKEND_UNAVAILABLE` when it cannot be made.
+ * @throws {SlotpoolError} `BACKEND_UNAVAILABLE` when it cannot be made; `CONFIG_INVALID` when `XDG_STATE_HOME` names something else than a folder.
  */
 export function poolDir(pool: string, backend: BackendName, env: NodeJS.ProcessEnv = process.env): string {
   const root = stateDir(env)
@@ -27,11 +27,36 @@ export function poolDir(pool: string, backend: BackendName, env: NodeJS.ProcessE
     // The mode above counts only for what was made by this very call.
     for (const path of [root, folder]) if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700)
   } catch (error) {
-    throw new SlotpoolError(
-      'BACKEND_UNAVAILABLE',
-      `the state folder ${folder} cannot be made: ${(error as Error).message}; expected a folder of one's own, set XDG_STATE_HOME to one`,
-      { cause: error, retryable: false, details: { path: folder } },
-    )
+    throw stateFolderError(folder, error, env)
   }
   return folder
+}
+
+/** Why a folder in the state folder cannot be made or read: `CONFIG_INVALID` where `XDG_STATE_HOME` is to blame, else `BACKEND_UNAVAILABLE`. */
+export function stateFolderError(folder: string, error: unknown, env: NodeJS.ProcessEnv = process.env): SlotpoolError {
+  const base = env.XDG_STATE_HOME
+  if (base !== undefined && isAbsolute(base) && isNoFolder(base)) {
+    return new SlotpoolError(
+      'CONFIG_INVALID',
+      `XDG_STATE_HOME: got ${JSON.stringify(base)}, which is no folder; expected one of one's own`,
+      {
+        cause: error,
+        details: { variable: 'XDG_STATE_HOME', got: base, expected: 'a folder' },
+      },
+    )
+  }
+  return new SlotpoolError(
+    'BACKEND_UNAVAILABLE',
+    `the state folder ${folder} cannot be made or read: ${(error as Error).message}; expected a folder of one's own, set XDG_STATE_HOME to one`,
+    { cause: error, retryable: false, details: { path: folder } },
+  )
+}
+
+/** Whether something else is there, or on the way there. */
+function isNoFolder(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOTDIR'
+  }
 }

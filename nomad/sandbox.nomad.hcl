@@ -19,7 +19,7 @@ job "slotpool-default" {
     slotpool_slots     = "10"
     slotpool_isolation = "auto"
     slotpool_network   = "outbound"
-    slotpool_terms     = "{\"limits\":{},\"networkAllow\":[],\"mounts\":[]}"
+    slotpool_terms     = "{\"limits\":{},\"networkAllow\":[],\"mounts\":[],\"drainMs\":20000}"
   }
 
   # No deployments: while one runs Nomad refuses to scale, and there is nothing to roll out.
@@ -53,7 +53,7 @@ job "slotpool-default" {
       user   = "root"
 
       kill_signal  = "SIGTERM"
-      kill_timeout = "2s"
+      kill_timeout = "50s"
 
       config {
         image              = "slotpool/sandbox:0.1"
@@ -73,6 +73,7 @@ job "slotpool-default" {
           "--network-allow", "[]",
           "--mounts", "[]",
           "--system", "image",
+          "--drain-ms", "20000",
         ]
 
         # The reservation below is what a node must have free; this is what the container may grow to.

@@ -15,6 +15,9 @@ t.test('defaults', async (t) => {
     network: 'outbound',
     timeoutMs: 60_000,
     lifetimeMs: 300_000,
+    scaleDownMs: 300_000,
+    maxWaiting: 10_000,
+    drainMs: 20_000,
     limits: {},
     networkAllow: [],
     mounts: [],
@@ -36,7 +39,11 @@ const variables: readonly [string, string, string, unknown, string[]][] = [
   ['TERMINAL_NETWORK', 'network', 'host', 'host', ['', 'bridge']],
   ['TERMINAL_TIMEOUT', 'timeoutMs', '0.5', 500, ['', '0', '-1', '60s', '1e3', '2147484', '.5', 'Infinity']],
   ['TERMINAL_LIFETIME_SECONDS', 'lifetimeMs', '2147483', 2_147_483_000, ['', '0', '5m', '2147483.001']],
+  ['TERMINAL_SCALE_DOWN_SECONDS', 'scaleDownMs', '90', 90_000, ['', '0', '5m', '2147483.001']],
+  ['TERMINAL_MAX_WAITING', 'maxWaiting', '0', 0, ['', '-1', '1.5', '1000001']],
   ['TERMINAL_CWD', 'cwd', '/work', '/work', ['', 'work', './work']],
+  ['TERMINAL_MAX_REUSES', 'maxReuses', '7', 7, ['', '0', '-1', '1.5', '1000000001', 'never']],
+  ['TERMINAL_DRAIN_SECONDS', 'drainMs', '0.5', 500, ['', '-1', '86401', '5s']],
   ['TERMINAL_LIMIT_MEMORY_MB', 'limits.memoryBytes', '16', 16 * 2 ** 20, ['', '0', '15', '16.5', '-16', '16M', '1073741825']],
   ['TERMINAL_LIMIT_PROCESSES', 'limits.processes', '16', 16, ['', '0', '15', '16.5', '4194305']],
   ['TERMINAL_LIMIT_CPU_WEIGHT', 'limits.cpuWeight', '1', 1, ['', '0', '10001', '0.5']],
@@ -50,6 +57,31 @@ const variables: readonly [string, string, string, unknown, string[]][] = [
     ['10.1.2.3', '10.0.0.0/8', '192.168.0.1:5432', '10.0.0.0/8:443'],
     ['', '10.1.2', '10.1.2.3/33', '10.1.2.3:0', '10.1.2.3:65536', '10.1.2.3,', '127.0.0.1', '0.0.0.0/0', '127.0.0.0/8', 'db.local', '::1'],
   ],
+  ['TERMINAL_NOMAD_DATACENTERS', 'nomad.datacenters', 'eu-*, us-1', ['eu-*', 'us-1'], ['', 'eu,', 'e u', 'eu;us']],
+  ['TERMINAL_NOMAD_NODE_POOL', 'nomad.nodePool', 'agents_1', 'agents_1', ['', 'a b', 'a'.repeat(129)]],
+  [
+    'TERMINAL_NOMAD_CONSTRAINTS',
+    'nomad.constraints',
+    '${attr.kernel.name} = linux; ${meta.gpu} is_set\ndistinct_hosts;${meta.rack} distinct_property',
+    ['${attr.kernel.name} = linux', '${meta.gpu} is_set', 'distinct_hosts', '${meta.rack} distinct_property'],
+    [
+      '',
+      'linux',
+      '${a} = b;',
+      'attr.kernel.name = linux',
+      '${a} =',
+      '${a} is_set b',
+      '${a} ~ b',
+      '${a',
+      '${m} distinct_property 0',
+      'distinct_hosts x',
+    ],
+  ],
+  ['TERMINAL_NOMAD_PRIORITY', 'nomad.priority', '100', 100, ['', '0', '101', '1.5', 'high']],
+  ['TERMINAL_NOMAD_CPU_MHZ', 'nomad.cpuMhz', '2000', 2000, ['', '0', '1.5', '2GHz']],
+  ['TERMINAL_NOMAD_CORES', 'nomad.cores', '2', 2, ['', '0', '1.5', '-1']],
+  ['TERMINAL_NOMAD_MEMORY_MB', 'nomad.memoryMb', '64', 64, ['', '63', '1.5', '1G']],
+  ['TERMINAL_NOMAD_MEMORY_MAX_MB', 'nomad.memoryMaxMb', '512', 512, ['', '63', '1.5', '511']],
   ['TERMINAL_MOUNT_ALLOW', 'mountAllow', '/data:/srv/x', ['/data', '/srv/x'], ['', 'data', '/data:', '/data,srv:x']],
   ['TERMINAL_NOMAD_ADDRESS', 'nomad.address', 'https://nomad:4646/', 'https://nomad:4646', ['', 'nomad:4646', 'ftp://nomad']],
   ['TERMINAL_NOMAD_DRIVER', 'nomad.driver', 'singularity', 'singularity', ['', 'exec']],
@@ -225,4 +257,15 @@ t.test('what a terminal emulator sets is not meant for us', async (t) => {
 t.test('nothing changes it afterwards', async (t) => {
   const config = loadConfig({}, {})
   t.ok(Object.isFrozen(config) && Object.isFrozen(config.nomad))
+})
+
+t.test('what Nomad is to keep free is said once', async (t) => {
+  t.throws(() => loadConfig({ nomad: { cores: 1, cpuMhz: 500 } }, {}), {
+    code: 'CONFIG_INVALID',
+    message: 'TERMINAL_NOMAD_CORES: got 1, expected none beside TERMINAL_NOMAD_CPU_MHZ',
+  })
+  t.throws(() => loadConfig({ nomad: { memoryMb: 2000, memoryMaxMb: 1999 } }, {}), {
+    code: 'CONFIG_INVALID',
+    message: 'TERMINAL_NOMAD_MEMORY_MAX_MB: got 1999, expected at least TERMINAL_NOMAD_MEMORY_MB, which is 2000',
+  })
 })

@@ -1,19 +1,28 @@
 import t from 'tap'
 import { type ErrorCode, errorTable, SlotpoolError } from '../lib/errors.ts'
+import { failureKinds } from '../lib/failure.ts'
 
 const codes = Object.keys(errorTable) as ErrorCode[]
 
 t.test('every row of the table', async (t) => {
   for (const code of codes) {
-    const { status, exitCode, retryable } = errorTable[code]
+    const { status, exitCode, retryable, failure } = errorTable[code]
     t.match(code, /^[A-Z]+(_[A-Z]+)*$/)
     t.ok(status >= 400 && status <= 599, `${code} has the status of an error`)
     t.equal(exitCode, ['CONFIG_UNKNOWN_VARIABLE', 'CONFIG_INVALID', 'MOUNT_INVALID', 'USAGE'].includes(code) ? 2 : 125)
     const error = new SlotpoolError(code, 'what happened')
     t.match(error, { name: 'SlotpoolError', code, message: 'what happened', retryable, status, exitCode })
     t.ok(error instanceof Error)
-    t.same(JSON.parse(JSON.stringify(error)), { code, message: 'what happened', retryable })
+    t.ok(failureKinds.includes(error.failure))
+    t.same(JSON.parse(JSON.stringify(error)), { code, message: 'what happened', retryable, failure })
   }
+})
+
+t.test('what is no fault of the command is not taken for one', async (t) => {
+  t.equal(new SlotpoolError('EXECUTION_OUTCOME_UNKNOWN', 'x').failure, 'unknown')
+  t.equal(new SlotpoolError('CANCELLED', 'x').failure, 'cancelled')
+  for (const code of ['SERVER_UNREACHABLE', 'LEASE_LOST', 'JAIL_FAILED', 'POOL_FULL', 'NOMAD_UNAVAILABLE', 'INTERNAL'] as const)
+    t.equal(new SlotpoolError(code, 'x').failure, 'lost', code)
 })
 
 t.test('an error crosses the wire as it is', async (t) => {

@@ -14,6 +14,7 @@ t.test('what the package exports', async (t) => {
     'closeTerminal',
     'describeTerminal',
     'errorTable',
+    'failureKinds',
     'terminalTool',
     'terminalToolSchema',
   ])

@@ -26,6 +26,17 @@ t.test('a folder that others may enter is closed to them', async (t) => {
 })
 
 t.test('a folder that cannot be made is an error that names it', async (t) => {
-  const env = { XDG_STATE_HOME: join(t.testdir({ file: '' }), 'file') }
-  t.throws(() => poolDir('p', 'docker', env), { code: 'BACKEND_UNAVAILABLE', message: /state folder .*file\/slotpool\/docker\/p/ })
+  const env = { XDG_STATE_HOME: t.testdir({ slotpool: '' }) }
+  t.throws(() => poolDir('p', 'docker', env), { code: 'BACKEND_UNAVAILABLE', message: /state folder .*slotpool\/docker\/p/ })
+})
+
+t.test('an XDG_STATE_HOME that is no folder is named', async (t) => {
+  const file = join(t.testdir({ file: '' }), 'file')
+  for (const base of [file, join(file, 'below')]) {
+    t.throws(() => poolDir('p', 'docker', { XDG_STATE_HOME: base }), {
+      code: 'CONFIG_INVALID',
+      message: `XDG_STATE_HOME: got ${JSON.stringify(base)}, which is no folder; expected one of one's own`,
+      details: { variable: 'XDG_STATE_HOME', got: base },
+    })
+  }
 })

@@ -1,4 +1,5 @@
 import type { BackendName, Config, NomadDriver } from '../config.ts'
+import type { Placement } from '../placement.ts'
 import type { PoolTerms } from '../pool-terms.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 
@@ -13,6 +14,8 @@ export interface Container {
   /** `ready` has an endpoint that answered; `dead` serves nobody any more. */
   state: 'starting' | 'ready' | 'dead'
   endpoint?: Endpoint
+  /** It is `dead` to whoever wants a slot, but was only told to end: what runs there may yet come to its end, and can be asked for. */
+  ending?: true
   /** Why it is `dead` or not yet `ready`, in the engine's own words. */
   reason?: string
 }
@@ -23,6 +26,8 @@ export interface PoolShape extends PoolTerms {
   slots: number
   isolation: string
   network: string
+  /** Where its containers may be, for a backend that has a choice. */
+  placement?: Placement
 }
 
 /**
@@ -59,9 +64,30 @@ export interface Backend {
    */
   grow(count: number, signal?: AbortSignal): Promise<Container[]>
 
+  /**
+   * Removes that very container with its volumes, whoever uses it, and what is left of one that is dead; resolves when it serves nobody any more.
+   * One that is gone is no error. Another one never takes harm by it, though on Nomad it may be replaced: where it is not the highest of the
+   * pool, Nomad puts another in its place.
+   *
+   * @throws {SlotpoolError} the engine's own failure, or `CANCELLED`.
+   */
+  remove(container: Container, signal?: AbortSignal): Promise<void>
+
+  /**
+   * Calls `onChange` when it has begun to watch, and soon after a container of the pool came, became ready, died or went; perhaps more often.
+   * What is missed while a connection is lost is made up for by one call after it is back. It does not say what changed: {@link list} does,
+   * and whoever lists after each call misses nothing. A server that goes silent is no change: that is found out by who asks it.
+   *
+   * Resolves when `signal` aborts, and when the backend is closed. Failures that may pass are retried with growing pauses, of 10 s at most. Keeps no
+   * process alive that has nothing else to do. `onChange` must not throw.
+   *
+   * @throws {SlotpoolError} a failure that will not pass, such as `NOMAD_FORBIDDEN`.
+   */
+  watch(onChange: () => void, signal: AbortSignal): Promise<void>
+
   /** Removes every container of the pool with its volumes, the token and all state. Resolves when nothing is left. */
   destroy(signal?: AbortSignal): Promise<void>
 
-  /** Lets go of connections. Containers stay. */
+  /** Lets go of connections, and ends what watches. Containers stay. */
   close(): Promise<void>
 }

@@ -31,6 +31,12 @@ export async function readOrMakeToken(folder: string): Promise<string> {
   }
 }
 
+/** Puts back a token that containers were made with, where it was taken away meanwhile. One that is there stays. */
+export async function keepToken(folder: string, token: string): Promise<void> {
+  const path = tokenPath(folder)
+  if (readToken(path) === undefined) await writeToken(path, token)
+}
+
 /** Removes the token; that there is none is fine. */
 export async function removeToken(folder: string): Promise<void> {
   await rm(tokenPath(folder), { force: true })
@@ -53,9 +59,20 @@ function readToken(path: string): string | undefined {
   )
 }
 
-/** Written aside and linked into place: a link never replaces a file, so the first of several processes wins, with a whole file. */
 async function makeToken(path: string): Promise<string> {
   const token = randomBytes(32).toString('base64url')
+  if (await writeToken(path, token)) return token
+  const theirs = readToken(path)
+  // Removed again in between, by a `down` in another process: what is asked for now is a new one.
+  return theirs ?? (await makeToken(path))
+}
+
+/**
+ * Written aside and linked into place: a link never replaces a file, so the first of several processes wins, with a whole file.
+ *
+ * @returns whether it is this one that is there now.
+ */
+async function writeToken(path: string, token: string): Promise<boolean> {
   const aside = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`
   const file = await open(aside, 'wx', 0o600)
   try {
@@ -66,12 +83,10 @@ async function makeToken(path: string): Promise<string> {
       await file.close()
     }
     await link(aside, path)
-    return token
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    const theirs = readToken(path)
-    // Removed again in between, by a `down` in another process: what is asked for now is a new one.
-    return theirs ?? (await makeToken(path))
+    return false
   } finally {
     await unlink(aside)
   }

@@ -7,6 +7,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { downCommand } from './commands/down.ts'
 import { execCommand } from './commands/exec.ts'
 import { imageCommand } from './commands/image.ts'
+import { nomadCommand } from './commands/nomad.ts'
 import { releaseCommand } from './commands/release.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
@@ -37,6 +38,7 @@ export function parserOf(words: readonly string[], exec: typeof execCommand = ex
     .command(upCommand)
     .command(downCommand)
     .command(imageCommand)
+    .command(nomadCommand)
     .command(doctorCommand)
     .demandCommand(1, 1, 'expected a COMMAND')
     .strict()

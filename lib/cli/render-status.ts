@@ -2,7 +2,7 @@ import { limitsText } from '../pool/limits-text.ts'
 import type { PoolStatus } from '../pool/pool-status.ts'
 import { printable } from './printable.ts'
 
-/** The status of a pool for people: a line for the pool, one for each container, one for each leased slot. */
+/** The status of a pool for people: a line for the pool, one for each container, one for each slot that is leased or out of order. */
 export function renderStatus(status: PoolStatus): string {
   const { pool, backend, isolation, root, network, containers, totals } = status
   if (containers.length === 0) return `pool ${pool} (${backend}): not running\n`
@@ -17,7 +17,7 @@ export function renderStatus(status: PoolStatus): string {
     lines.push(`  ${container.id.slice(0, 12)}  ${container.node}  ${container.state}${container.reason ? `: ${container.reason}` : ''}`)
     for (const slot of container.slots) {
       if (slot.task_id !== null) lines.push(`    slot ${slot.slot}  task ${slot.task_id}  expires ${slot.expires_at}`)
-      else if (slot.state === 'failed') lines.push(`    slot ${slot.slot}  failed`)
+      else if (slot.reason !== null) lines.push(`    slot ${slot.slot}  ${slot.state}: ${slot.reason}`)
     }
   }
   return `${lines.map(printable).join('\n')}\n`

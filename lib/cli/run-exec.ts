@@ -81,6 +81,7 @@ function toJson(result: ExecResult, taskId: string | undefined): object {
     timed_out: result.timedOut,
     timeout: result.timeout,
     limit: result.limit,
+    failure: result.failure,
     skipped_env: result.skippedEnv,
     truncated: result.truncated,
     duration_ms: roundedMs(result.durationMs),

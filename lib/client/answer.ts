@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import { whenAborted } from './when-aborted.ts'
 
 /** What takes the content of an answer as it comes. */
 export interface AnswerSink {
@@ -31,7 +32,7 @@ export class Answer implements Dispatcher.DispatchHandler {
       this.#resolve = resolve
       this.#reject = reject
     })
-    signal?.addEventListener('abort', this.#abort)
+    if (signal) whenAborted(signal, this.#abort)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import type { SandboxClient } from './sandbox-client.ts'
+import { whenAborted } from './when-aborted.ts'
 
 /** How soon a cancel is sent again that came before its command, or was lost. */
 const pauseMs = 20
 /** How long a cancel is sent again to a server that is not there. */
-const patienceMs = 2_000
+const patienceMs = 10_000
 
 /** Ends an execution when its caller's signal is aborted. */
 export class Cancellation {
@@ -23,7 +24,7 @@ export class Cancellation {
     this.#leaseId = leaseId
     this.#executionId = executionId
     this.#signal = signal
-    signal.addEventListener('abort', this.#begin, { once: true })
+    whenAborted(signal, this.#begin)
   }
 
   /** Aborted, with the reason, when the command was to be ended and nobody is there to do it. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
 import { checkCommand } from '../wire/command.ts'
@@ -9,7 +10,10 @@ import { Cancellation } from './cancellation.ts'
 import { ChannelsClosed } from './execution-channels.ts'
 import type { SandboxClient } from './sandbox-client.ts'
 
-/** How long a lost connection is tried to be taken up again: 0.1, 0.2, 0.4 … s apart, at most two. */
+/**
+ * How long a lost connection is tried to be taken up again: 0.1, 0.2, 0.4 … s apart, at most two. For as long as the command may still run, it is tried
+ * in any case; a server that is known to be gone is not.
+ */
 const reconnectPatienceMs = 15_000
 const firstPauseMs = 100
 const longestPauseMs = 2_000
@@ -79,6 +83,14 @@ class SinkFailure {
   }
 }
 
+const processWord = randomBytes(9).toString('base64url')
+let attempts = 0
+
+/** A word that no other attempt of any process has. */
+function nextAttempt(): string {
+  return `${processWord}-${(attempts++).toString(36)}`
+}
+
 /** Follows one execution over as many connections as it takes. */
 class Attempt {
   readonly #client: SandboxClient
@@ -87,6 +99,7 @@ class Attempt {
   readonly #sink: OutputSink
   /** Aborted when the command was to be cancelled and nobody is there to do it. */
   readonly #unreachable: AbortSignal | undefined
+  readonly #attempt = nextAttempt()
   #stdoutBytes = 0
   #stderrBytes = 0
   /** When the server last may have had the request, over a channel that it had answered. */
@@ -115,52 +128,63 @@ class Attempt {
     try {
       return await this.#read(request)
     } catch (error) {
-      if (!isLost(error) || this.#sentAtMs === undefined) throw error
+      if (!isLost(error)) throw error
+      if (this.#sentAtMs === undefined) throw closedBy(error)?.gone ?? error
       lost = error
     }
-    let giveUpAt = Date.now() + reconnectPatienceMs
+    const endsBy = this.#sentAtMs + (request?.timeoutMs ?? 0)
+    const patience = (): number => Math.max(Date.now(), endsBy) + reconnectPatienceMs
+    const lostAt = Date.now()
+    let giveUpAt = patience()
     let pauseMs = firstPauseMs
-    while (Date.now() < giveUpAt && !isClosed(lost)) {
+    while (Date.now() < giveUpAt && !closedBy(lost)) {
       await delay(pauseMs, undefined, this.#unreachable && { signal: this.#unreachable })
       this.#sentAtMs = undefined
       try {
         return await this.#read(undefined)
       } catch (error) {
-        if (!isLost(error)) throw request ? await this.#afterLoss(error, lost) : error
-        lost = error
+        lost = isLost(error) ? error : await this.#afterLoss(error, request, lost)
       }
       // A connection that held for a while was a good one, and losing it is a new loss: a long command may outlive many.
       if (this.#sentAtMs !== undefined && Date.now() - this.#sentAtMs > pauseMs) {
-        giveUpAt = Date.now() + reconnectPatienceMs
+        giveUpAt = patience()
         pauseMs = firstPauseMs
       } else pauseMs = Math.min(pauseMs * 2, longestPauseMs)
     }
-    throw unknownOutcome(isClosed(lost) ? lost.message : `${lost.message}, for ${reconnectPatienceMs / 1000} s`, lost)
+    const closed = closedBy(lost)
+    if (closed) throw unknownOutcome(closed.message, closed.gone ?? lost)
+    throw unknownOutcome(`${lost.message}, for ${Math.round((Date.now() - lostAt) / 1000)} s`, lost)
   }
 
-  /** What it means when the server is there again but does not know the execution or the lease. */
-  async #afterLoss(error: unknown, lost: SlotpoolError): Promise<unknown> {
-    if (!(error instanceof SlotpoolError)) return error
-    if (error.code === 'EXECUTION_NOT_FOUND') {
-      const late = await this.#refuse()
-      if (late) return late
-      return new SlotpoolError('SERVER_UNREACHABLE', `the command did not reach the sandbox server and was not run: ${lost.message}`, {
-        cause: lost,
-      })
-    }
-    if (['LEASE_NOT_FOUND', 'LEASE_LOST'].includes(error.code)) return unknownOutcome(error.message, error)
-    return error
+  /**
+   * What it means when the server is there again and knows nothing of the execution or the lease. Resolves with why it was lost when there is more to
+   * ask.
+   *
+   * @throws {SlotpoolError} what is known of the execution then.
+   */
+  async #afterLoss(error: unknown, request: ExecutionRequest | undefined, lost: SlotpoolError): Promise<SlotpoolError> {
+    if (!request || !(error instanceof SlotpoolError)) throw error
+    if (error.code === 'EXECUTION_NOT_FOUND') return this.#refuse(lost)
+    throw error.code === 'LEASE_LOST' && error.details.restarted ? unknownOutcome(error.message, error) : error
   }
 
-  /** Keeps the command from running if its request is still on its way. Gives the error to throw when it did run, or may have. */
-  async #refuse(): Promise<SlotpoolError | undefined> {
+  /**
+   * Keeps the command from running if its request is still on its way. Where it has come meanwhile it is followed.
+   *
+   * @throws {SlotpoolError} `SERVER_UNREACHABLE`: this attempt did not run it, and never will. It can be asked for again, by the same id.
+   */
+  async #refuse(lost: SlotpoolError): Promise<SlotpoolError> {
+    let refused: boolean
     try {
-      await this.#client.cancel(this.#leaseId, this.#executionId, this.#unreachable)
-      return unknownOutcome('it came late, after it had been asked for, and was ended', undefined)
+      refused = await this.#client.refuse(this.#leaseId, this.#executionId, this.#attempt, this.#unreachable)
     } catch (error) {
-      if (!(error instanceof SlotpoolError)) throw error
-      return error.code === 'EXECUTION_NOT_FOUND' ? undefined : unknownOutcome(error.message, error)
+      if (isLost(error)) return error
+      throw error
     }
+    if (!refused) return lost
+    throw new SlotpoolError('SERVER_UNREACHABLE', `the command did not reach the sandbox server and was not run: ${lost.message}`, {
+      cause: lost,
+    })
   }
 
   /** Follows it over one channel, from where the last one broke. Only with a request can it be begun by that. */
@@ -188,7 +212,7 @@ class Attempt {
       executionId: this.#executionId,
       stdout: this.#stdoutBytes,
       stderr: this.#stderrBytes,
-      ...(request ? { request } : {}),
+      ...(request ? { request, attempt: this.#attempt } : {}),
     }
     const onSent = (): void => {
       this.#sentAtMs = Date.now()
@@ -235,9 +259,9 @@ function isLost(error: unknown): error is SlotpoolError {
   return error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE'
 }
 
-/** There is no taking it up again. */
-function isClosed(error: SlotpoolError): boolean {
-  return error.cause instanceof ChannelsClosed
+/** What ended a connection that cannot be taken up again. */
+function closedBy({ cause }: SlotpoolError): ChannelsClosed | undefined {
+  return cause instanceof ChannelsClosed ? cause : undefined
 }
 
 function unknownOutcome(reason: string, cause: unknown): SlotpoolError {

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { SlotpoolError } from '../errors.ts'
 import { type Endpoint, socketAddress } from '../wire/endpoint.ts'
 import { readErrorBody } from '../wire/error.ts'
@@ -7,6 +8,7 @@ import { FrameReader, type FrameType, frameType, jsonFrame } from '../wire/frame
 import { httpHead } from '../wire/http-head.ts'
 import { channelKeepAliveMs, channelName, maxJsonBytes, paths } from '../wire/protocol.ts'
 import { answerTimeoutMs, connectTimeoutMs } from './patience.ts'
+import { whenAborted } from './when-aborted.ts'
 
 /** After so long without an execution a channel is closed. */
 const idleTimeoutMs = 60_000
@@ -14,6 +16,8 @@ const idleTimeoutMs = 60_000
 const maxAnswerBytes = 64 * 1024
 
 const headEnd = Buffer.from('\r\n\r\n')
+/** How every answer in HTTP begins. */
+const answerStart = 'HTTP/1.1 '
 
 /** What takes an answer as it comes. */
 export interface ChannelSink {
@@ -35,7 +39,7 @@ interface Exchange {
 
 /** One connection to a sandbox server over which executions are asked for, one after the other. */
 export class ExecutionChannel {
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #frames = new FrameReader((type, payload, last) => this.#take(type, payload, last))
   #exchange: Exchange | undefined
   #waiting: Promise<unknown>[] = []
@@ -50,7 +54,7 @@ export class ExecutionChannel {
   static open(endpoint: Endpoint, headers: Readonly<Record<string, string>>, signals: readonly AbortSignal[]): Promise<ExecutionChannel> {
     return new Promise((resolve, reject) => {
       const { host } = new URL(endpoint.url)
-      const socket = connect(socketAddress(endpoint))
+      const socket = endpoint.connect?.() ?? connect(socketAddress(endpoint))
       let answer: Buffer = Buffer.alloc(0)
       let timer = setTimeout(() => socket.destroy(timedOut('connect')), connectTimeoutMs)
       const settle = (act: () => void): void => {
@@ -65,13 +69,14 @@ export class ExecutionChannel {
           reject(error)
         })
       const abort = (): void => fail(signals.find(({ aborted }) => aborted)?.reason)
-      socket.on('error', fail)
-      socket.on('connect', () => {
+      const begin = (): void => {
         clearTimeout(timer)
         timer = setTimeout(() => socket.destroy(timedOut('answer')), answerTimeoutMs)
-        socket.setNoDelay(true)
         socket.write(httpHead(`GET ${paths.channel} HTTP/1.1`, { host, connection: 'upgrade', upgrade: channelName, ...headers }))
-      })
+      }
+      socket.on('error', fail)
+      if (socket instanceof Socket) socket.on('connect', begin).setNoDelay(true)
+      else begin()
       socket.on('data', (chunk: Buffer) => {
         answer = answer.length === 0 ? chunk : Buffer.concat([answer, chunk])
         const at = answer.indexOf(headEnd)
@@ -80,13 +85,13 @@ export class ExecutionChannel {
           settle(() => resolve(new ExecutionChannel(socket, rest)))
         } else if (answer.length > maxAnswerBytes) fail(refusal(answer))
       })
-      socket.on('close', () => fail(answer.length === 0 ? closedError() : refusal(answer)))
-      for (const signal of signals) signal.addEventListener('abort', abort)
+      socket.on('close', () => fail(isBroken(answer) ? closedError() : refusal(answer)))
+      for (const signal of signals) whenAborted(signal, abort)
       if (signals.some(({ aborted }) => aborted)) abort()
     })
   }
 
-  private constructor(socket: Socket, rest: Buffer) {
+  private constructor(socket: Duplex, rest: Buffer) {
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', (error) => {
@@ -97,11 +102,13 @@ export class ExecutionChannel {
       // A whole answer stays one while its sink has yet to be done with it.
       if (!this.#exchange?.ended || this.#broken) this.#end(this.#broken ?? closedError())
     })
-    // A command may be silent for long, and its machine vanish meanwhile.
-    socket.setKeepAlive(true, channelKeepAliveMs)
-    socket.setTimeout(idleTimeoutMs, () => {
-      if (!this.#exchange) socket.destroy()
-    })
+    if (socket instanceof Socket) {
+      // A command may be silent for long, and its machine vanish meanwhile.
+      socket.setKeepAlive(true, channelKeepAliveMs)
+      socket.setTimeout(idleTimeoutMs, () => {
+        if (!this.#exchange) socket.destroy()
+      })
+    }
     if (rest.length > 0) this.#read(rest)
   }
 
@@ -116,6 +123,7 @@ export class ExecutionChannel {
 
   /** Whether it keeps the process alive. */
   set keepsAlive(does: boolean) {
+    if (!(this.#socket instanceof Socket)) return
     if (does) this.#socket.ref()
     else this.#socket.unref()
   }
@@ -132,7 +140,7 @@ export class ExecutionChannel {
       throw new SlotpoolError('REQUEST_INVALID', `got a request of ${frame.length} bytes, expected at most ${maxJsonBytes}`)
     }
     const abort = (): void => this.break(signal?.reason as Error)
-    signal?.addEventListener('abort', abort)
+    if (signal) whenAborted(signal, abort)
     try {
       await new Promise<void>((resolve, reject) => {
         if (this.closed) throw this.#broken ?? closedError()
@@ -199,6 +207,16 @@ const closedError = (): Error => new Error('the connection was closed')
 
 const timedOut = (what: 'connect' | 'answer'): Error =>
   Object.assign(new Error(`the connection was not ${what === 'connect' ? 'made' : 'answered'} in time`), { code: 'ETIMEDOUT' })
+
+/** Whether an answer stops before its end, as far as there is one: what it would have been cannot be told from it. */
+function isBroken(answer: Buffer): boolean {
+  const text = answer.toString('latin1')
+  if (!text.startsWith(answerStart)) return answerStart.startsWith(text)
+  const at = text.indexOf('\r\n\r\n')
+  if (at === -1) return true
+  const length = /\r\ncontent-length: *([0-9]+)\r\n/i.exec(text.slice(0, at + 2))?.[1]
+  return length !== undefined && answer.length - at - headEnd.length < Number(length)
+}
 
 function refusal(answer: Buffer): SlotpoolError {
   try {

@@ -1,11 +1,19 @@
+import type { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import type { ChannelRequest } from '../wire/execution.ts'
 import { type ChannelSink, ExecutionChannel } from './execution-channel.ts'
+import { whenAborted } from './when-aborted.ts'
 
-/** This end was closed, as happens when the server is known to be gone. */
+/** How long an answer may take to arrive that its server gave before it was gone. Both ends are on one machine or in one network. */
+const lastAnswerMs = 1_000
+
+/** This end was closed, as happens when the server is known to be gone: then `gone` says so. */
 export class ChannelsClosed extends Error {
-  constructor() {
-    super('this client was closed')
+  readonly gone: SlotpoolError | undefined
+
+  constructor(gone: SlotpoolError | undefined) {
+    super(gone?.message ?? 'this client was closed')
+    this.gone = gone
   }
 }
 
@@ -55,10 +63,18 @@ export class ExecutionChannels {
     }
   }
 
-  close(): void {
-    const closed = new ChannelsClosed()
+  close(gone?: SlotpoolError): void {
+    const closed = new ChannelsClosed(gone)
     this.#closing.abort(closed)
     for (const channel of this.#open) channel.break(closed)
+  }
+
+  /** As {@link close}, of a server that is gone: what it had answered by then may still be on its way, and is read. */
+  closeAsGone(gone: SlotpoolError): void {
+    const closed = new ChannelsClosed(gone)
+    this.#closing.abort(closed)
+    for (const channel of this.#idle.splice(0)) channel.break(closed)
+    setTimeout(() => this.close(gone), lastAnswerMs).unref()
   }
 
   async #take(signal: AbortSignal | undefined): Promise<ExecutionChannel> {
@@ -81,6 +97,10 @@ export class ExecutionChannels {
 
   #keep(channel: ExecutionChannel): void {
     if (channel.closed) return
+    if (this.#closing.signal.aborted) {
+      channel.break(this.#closing.signal.reason)
+      return
+    }
     channel.keepsAlive = false
     this.#idle.push(channel)
   }
@@ -88,7 +108,7 @@ export class ExecutionChannels {
 
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    whenAborted(signal, () => reject(signal.reason))
     if (signal.aborted) reject(signal.reason)
   })
 }

@@ -1,9 +1,11 @@
+import { setMaxListeners } from 'node:events'
+import type { Socket } from 'node:net'
 import { type Dispatcher, errors, Pool } from 'undici'
 import type { z } from 'zod'
 import { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { readErrorBody } from '../wire/error.ts'
-import { maxJsonBytes } from '../wire/protocol.ts'
+import { maxJsonBytes, paths } from '../wire/protocol.ts'
 import { Answer, type AnswerSink } from './answer.ts'
 import { connectTimeoutMs } from './patience.ts'
 
@@ -19,17 +21,25 @@ export interface RequestOptions {
   headersTimeoutMs?: number
 }
 
+/** Of the paths of what is asked under a lease. */
+const leasePrefix = `${paths.leases}/`
+
 /** Kept-alive HTTP connections to one sandbox server, and the translation of its failures. */
 export class Connection {
   readonly #endpoint: Endpoint
   readonly #headers: Readonly<Record<string, string>>
   readonly #pool: Pool
+  #gone: SlotpoolError | undefined
 
   constructor(endpoint: Endpoint, headers: Readonly<Record<string, string>>) {
     this.#endpoint = endpoint
     this.#headers = headers
-    this.#pool = new Pool(endpoint.url, {
-      connect: { timeout: connectTimeoutMs, ...(endpoint.socketPath === undefined ? {} : { socketPath: endpoint.socketPath }) },
+    const { url, socketPath, connect } = endpoint
+    this.#pool = new Pool(url, {
+      connect: connect
+        ? // It may not be told before it has been returned to.
+          (_options, callback) => queueMicrotask(() => callback(null, connect() as Socket))
+        : { timeout: connectTimeoutMs, ...(socketPath === undefined ? {} : { socketPath }) },
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: 60_000,
@@ -43,12 +53,13 @@ export class Connection {
    */
   async send(options: RequestOptions): Promise<Dispatcher.ResponseData> {
     const { signal } = options
+    if (signal) setMaxListeners(0, signal)
     try {
       const response = await this.#pool.request({ ...this.#dispatched(options), ...(signal ? { signal } : {}) })
       if (isSuccess(response.statusCode)) return response
       throw this.#refusal(response.statusCode, Buffer.from(await response.body.arrayBuffer()))
     } catch (error) {
-      throw this.failure(error, signal)
+      throw this.failure(error, signal, options.path)
     }
   }
 
@@ -72,7 +83,7 @@ export class Connection {
       await this.read(options, { onChunk: (chunk) => void chunks.push(chunk) })
       answer = JSON.parse(Buffer.concat(chunks).toString('utf8'))
     } catch (error) {
-      throw this.failure(error, options.signal)
+      throw this.failure(error, options.signal, options.path)
     }
     const result = schema.safeParse(answer)
     if (result.success) return result.data
@@ -90,7 +101,7 @@ export class Connection {
     try {
       await this.read(options, { onChunk: () => undefined })
     } catch (error) {
-      throw this.failure(error, options.signal)
+      throw this.failure(error, options.signal, options.path)
     }
   }
 
@@ -99,15 +110,17 @@ export class Connection {
     return this.#endpoint.socketPath ?? this.#endpoint.url
   }
 
-  /** What a broken request or answer becomes. */
-  failure(error: unknown, signal?: AbortSignal | undefined): SlotpoolError {
+  /** What a broken request or answer becomes: under a lease, where the server is known to be gone, what was said when this was closed. */
+  failure(error: unknown, signal?: AbortSignal | undefined, path?: string): SlotpoolError {
     if (error instanceof SlotpoolError) return error
     if (signal?.aborted) return new SlotpoolError('CANCELLED', 'the request was given up by its caller', { cause: signal.reason ?? error })
+    if (this.#gone && path?.startsWith(leasePrefix)) return this.#gone
     const reason = error instanceof errors.SocketError ? 'the connection was closed' : (error as Error).message
     return new SlotpoolError('SERVER_UNREACHABLE', `the sandbox server at ${this.where} did not answer: ${reason}`, { cause: error })
   }
 
-  async close(): Promise<void> {
+  async close(gone?: SlotpoolError): Promise<void> {
+    this.#gone = gone
     await this.#pool.destroy()
   }
 

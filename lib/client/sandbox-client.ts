@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream'
 import type { SlotpoolError } from '../errors.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
+import { refusalAnswer } from '../wire/execution.ts'
 import { checkFilePath } from '../wire/file-path.ts'
 import { type FileEntry, listResponse, statResponse, type TarBounds, type TarResult, tarResponse } from '../wire/files.ts'
 import { type Lease, type LeaseRequest, type LeaseResponse, lease, leaseLookup, leaseResponse } from '../wire/lease.ts'
+import { type LoadQuery, type RetireAnswer, retireAnswer, type ServerLoad, serverLoad } from '../wire/load.ts'
 import { paths, protocolHeader, protocolVersion } from '../wire/protocol.ts'
 import {
   type HomeAnswer,
@@ -25,11 +27,13 @@ import { unframed } from './unframed.ts'
 
 /** Speaks to one sandbox server. Every method throws {@link SlotpoolError}: the server's own, or `SERVER_UNREACHABLE`, or `CANCELLED`. */
 export class SandboxClient {
+  readonly endpoint: Endpoint
   readonly connection: Connection
   /** For executions: see {@link execute}. */
   readonly channels: ExecutionChannels
 
   constructor(endpoint: Endpoint, token: string) {
+    this.endpoint = endpoint
     const headers = { authorization: `Bearer ${token}`, [protocolHeader]: String(protocolVersion) }
     this.connection = new Connection(endpoint, headers)
     this.channels = new ExecutionChannels(endpoint, headers)
@@ -48,6 +52,22 @@ export class SandboxClient {
   async idle(waitMs: number, signal?: AbortSignal): Promise<number> {
     const path = `${paths.idle}?waitMs=${waitMs}`
     return (await this.connection.json(idleResponse, { method: 'GET', path, signal })).idle
+  }
+
+  /** How busy the server is: cheap. `withinMs` (3,600,000 at most) is how far back its `mostLeased` looks. */
+  load(query: Partial<LoadQuery> = {}, signal?: AbortSignal): Promise<ServerLoad> {
+    const { withinMs = 0, keep = 0 } = query
+    return this.connection.json(serverLoad, brief('GET', `${paths.load}?withinMs=${withinMs}&keep=${keep}`, signal))
+  }
+
+  /** Has the server give no new lease for `ttlMs`, or give them again. It says how busy it is. */
+  setDraining(draining: boolean, ttlMs: number, signal?: AbortSignal): Promise<ServerLoad> {
+    return this.connection.json(serverLoad, brief('PUT', paths.draining, signal, { draining, ttlMs }))
+  }
+
+  /** Has the server never give a lease again, if there is none: it says whether there was. */
+  retire(signal?: AbortSignal): Promise<RetireAnswer> {
+    return this.connection.json(retireAnswer, brief('POST', paths.retire, signal))
   }
 
   /** The lease of a task: the one it has here, or a new one. */
@@ -126,6 +146,15 @@ export class SandboxClient {
   /** Ends a lease unless somebody else than the one who made it has asked for it: it stands then. */
   releaseUnshared(leaseId: string, signal?: AbortSignal): Promise<void> {
     return this.connection.empty(brief('DELETE', paths.unsharedLease(leaseId), signal))
+  }
+
+  /**
+   * Has one attempt at an execution that has not come refused if it comes yet; resolves with whether the execution had not. One that has come goes
+   * on.
+   */
+  async refuse(leaseId: string, executionId: string, attempt: string, signal?: AbortSignal): Promise<boolean> {
+    const asked = brief('POST', paths.refusedAttempt(leaseId, executionId, attempt), signal)
+    return (await this.connection.json(refusalAnswer, asked)).refused
   }
 
   /** Ends an execution and all that it started; resolves when nothing of it is left. */
@@ -209,9 +238,14 @@ export class SandboxClient {
     return unframed(body, (error) => this.connection.failure(error, signal))
   }
 
-  async close(): Promise<void> {
-    this.channels.close()
-    await this.connection.close()
+  /**
+   * `gone` is what is thrown by what is asked under a lease from then on, and by what is under way, where the server is known to be no
+   * more. The ends of commands that it had told before are not thrown away.
+   */
+  async close(gone?: SlotpoolError): Promise<void> {
+    if (gone) this.channels.closeAsGone(gone)
+    else this.channels.close()
+    await this.connection.close(gone)
   }
 }
 

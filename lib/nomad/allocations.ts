@@ -11,7 +11,13 @@ const taskEvent = z.object({
 /** One step in the life of a task, with Nomad's words for it. */
 export type TaskEvent = z.infer<typeof taskEvent>
 
-const taskState = z.object({ State: z.string(), Failed: z.boolean(), Events: z.array(taskEvent).nullish() })
+const taskState = z.object({
+  State: z.string(),
+  Failed: z.boolean(),
+  /** When it was started the last time, also in place. */
+  StartedAt: z.string().nullish(),
+  Events: z.array(taskEvent).nullish(),
+})
 
 const allocationStub = z.object({
   ID: z.string(),
@@ -83,6 +89,46 @@ export function allocationIndex(allocation: AllocationStub): number {
 /** Whether the node says that nothing of the allocation runs any more. */
 export function hasEnded(allocation: AllocationStub): boolean {
   return ['complete', 'failed', 'lost'].includes(allocation.ClientStatus)
+}
+
+/** Names one run of an allocation: a task that is started anew in place keeps the allocation's id. */
+export function allocationRun(allocation: AllocationStub): string {
+  const started = Object.values(allocation.TaskStates ?? {}).map((task) => task.StartedAt ?? '')
+  return [allocation.ID, ...started].join('@')
+}
+
+/**
+ * Stops an allocation; Nomad puts another in its place. Needs `alloc-lifecycle` where ACLs are on.
+ *
+ * @returns the id of the evaluation that does both.
+ */
+export async function stopAllocation(client: NomadClient, id: string, signal?: AbortSignal): Promise<string> {
+  const { value } = await client.request({
+    method: 'PUT',
+    path: `/v1/allocation/${encodeURIComponent(id)}/stop`,
+    schema: z.object({ EvalID: z.string() }),
+    purpose: `stop allocation ${id}`,
+    signal,
+  })
+  return value.EvalID
+}
+
+/** Sends a signal to a task of the allocation. Needs `alloc-lifecycle` where ACLs are on. */
+export async function signalAllocation(
+  client: NomadClient,
+  id: string,
+  task: string,
+  name: NodeJS.Signals,
+  signal?: AbortSignal,
+): Promise<void> {
+  await client.request({
+    method: 'PUT',
+    path: `/v1/client/allocation/${encodeURIComponent(id)}/signal`,
+    body: { Signal: name, Task: task },
+    schema: z.unknown(),
+    purpose: `signal allocation ${id}`,
+    signal,
+  })
 }
 
 /**

@@ -1,16 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
+import { pauseAfterLoss } from '../reconnect.ts'
 import type { Indexed } from './client.ts'
 
-/** How long Nomad holds a query in which nothing changes. It adds up to a sixteenth, so that clients do not wake together. */
-const waitMs = 60_000
+/**
+ * How long Nomad holds a query in which nothing changes. It adds up to a sixteenth, so that clients do not wake together. Short, because a query
+ * that is given up keeps its connection at Nomad until this is over, and counts against the 100 that an address may have (seen with Nomad 2.0).
+ */
+const waitMs = 2_000
 
 /** No byte for so long, and the connection counts as lost: Nomad's own wait, its sixteenth, and room for a slow network. */
 export const blockingTimeoutMs = waitMs + waitMs / 16 + 10_000
 
-/** It doubles with each failure up to {@link maxPauseMs}; each pause is shortened at random by up to half. */
 const defaultFirstPauseMs = 100
-const maxPauseMs = 5_000
 
 /** So many failures in a row, about 5 s of an agent that is gone, and the failure is passed on. */
 const maxFailures = 7
@@ -49,7 +51,8 @@ export async function followQuery<T>(
       if (!(error instanceof SlotpoolError && error.retryable) || failures >= maxFailures) throw error
       // The agent that comes back may be another one, with another history.
       index = 0
-      await pause(failures, options.firstPauseMs ?? defaultFirstPauseMs, signal)
+      // Rejects on abort, which ends the loop.
+      await delay(pauseAfterLoss(failures - 1, options.firstPauseMs ?? defaultFirstPauseMs), undefined, { signal }).catch(() => undefined)
       continue
     }
     if (signal.aborted) return
@@ -59,10 +62,4 @@ export async function followQuery<T>(
     index = answer.index < index ? 0 : Math.max(1, answer.index)
     if (!unchanged) onValue(answer.value)
   }
-}
-
-async function pause(failures: number, firstPauseMs: number, signal: AbortSignal): Promise<void> {
-  const fullMs = Math.min(maxPauseMs, firstPauseMs * 2 ** (failures - 1))
-  // Rejects on abort, which ends the loop.
-  await delay(fullMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined)
 }

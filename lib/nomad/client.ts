@@ -1,12 +1,21 @@
+import { setMaxListeners } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import axios, { type AxiosInstance, isCancel } from 'axios'
 import type { z } from 'zod'
 import type { NomadConnection } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
+import { pauseAfterLoss } from '../reconnect.ts'
 import { connectionAgent } from './connection.ts'
 import { badAnswer, badStatus, noAnswer, type RequestLabel } from './request-error.ts'
 
 /** No answer for so long, and the agent counts as gone: a healthy one answers from memory. */
 const defaultTimeoutMs = 15_000
+
+const defaultCrowdedPatienceMs = 10_000
+const crowdedPauseMs = 100
 
 /** The largest answer that is read. A list of 10,000 allocations with their task states is about 30 MB. */
 const maxAnswerBytes = 256 * 1024 * 1024
@@ -26,13 +35,31 @@ export interface NomadRequest<T> {
   timeoutMs?: number
 }
 
+/** A request whose answer goes on for as long as both sides want. */
+export interface NomadStreamRequest extends Pick<NomadRequest<never>, 'path' | 'purpose'> {
+  /** A name with several values is sent once for each. */
+  query?: Record<string, string | number | readonly string[]>
+  /** Ends the answer, too. */
+  signal: AbortSignal
+  /** No byte for so long, before the answer or in it, ends it with an error. */
+  silentAfterMs: number
+}
+
+export interface NomadClientOptions {
+  /**
+   * How long, in milliseconds, a request is made again that Nomad refuses for too many connections of this address (429), which it does before it
+   * has read anything of it. Default 10,000.
+   */
+  crowdedPatienceMs?: number
+}
+
 /** An answer with `X-Nomad-Index`, the point in Nomad's history that it shows; 0 where Nomad sent none. */
 export interface Indexed<T> {
   value: T
   index: number
 }
 
-type AnyRequest = Omit<NomadRequest<unknown>, 'schema'>
+type AnyRequest = Omit<NomadRequest<unknown>, 'schema' | 'query'> & { query?: unknown }
 
 interface Answer {
   status: number
@@ -51,10 +78,12 @@ export class NomadClient {
   readonly #axios: AxiosInstance
   readonly #agent: ReturnType<typeof connectionAgent>
   readonly #token: string | undefined
+  readonly #crowdedPatienceMs: number
   readonly #scope: Pick<NomadConnection, 'namespace' | 'region'>
 
   /** @throws {SlotpoolError} `CONFIG_INVALID` when a certificate or key cannot be read. */
-  constructor(connection: NomadConnection) {
+  constructor(connection: NomadConnection, { crowdedPatienceMs = defaultCrowdedPatienceMs }: NomadClientOptions = {}) {
+    this.#crowdedPatienceMs = crowdedPatienceMs
     this.address = connection.address
     this.#token = connection.token
     this.#scope = {
@@ -105,6 +134,46 @@ export class NomadClient {
     return answer.body
   }
 
+  /**
+   * Opens an answer that goes on. It takes one connection for as long as it does, and keeps no process alive. axios is not asked: it reads
+   * answers as a whole, and lets nobody at the socket before there is one.
+   *
+   * @throws {SlotpoolError} as {@link request}, but for the answer itself, which fails with an error of Node's.
+   */
+  async stream(request: NomadStreamRequest): Promise<IncomingMessage> {
+    if (request.signal.aborted) throw cancelled(request, request.signal)
+    let answer: IncomingMessage
+    try {
+      answer = await this.#open(request)
+    } catch (error) {
+      if (request.signal.aborted) throw cancelled(request, request.signal)
+      throw noAnswer(this.#label(request), error)
+    }
+    const { statusCode: status = 0, headers } = answer
+    const isSuccess = status >= 200 && status <= 299
+    if (isSuccess) return answer
+    const body = await text(answer).catch(() => '')
+    throw badStatus(this.#label(request), status, this.#hideToken(body), headers.location)
+  }
+
+  #open({ path, query, signal, silentAfterMs }: NomadStreamRequest): Promise<IncomingMessage> {
+    const url = new URL(`${this.address.replace(/\/+$/, '')}${path}`)
+    for (const [name, value] of Object.entries({ ...this.#scope, ...query })) {
+      for (const one of [value].flat()) url.searchParams.append(name, String(one))
+    }
+    return new Promise((resolve, reject) => {
+      const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+      const headers = this.#token === undefined ? {} : { 'X-Nomad-Token': this.#token }
+      const sent = send(url, { agent: this.#agent, headers, signal })
+      // Of a request that ended, an answer that was begun says so.
+      sent.on('error', reject)
+      sent.once('response', resolve)
+      sent.once('socket', (socket) => socket.unref())
+      sent.setTimeout(silentAfterMs, () => sent.destroy(new Error(`no byte for ${silentAfterMs} ms`)))
+      sent.end()
+    })
+  }
+
   /** Closes all connections. A request that is under way fails. */
   close(): void {
     this.#agent.destroy()
@@ -114,8 +183,21 @@ export class NomadClient {
     return { address: this.address, method: request.method ?? 'GET', path: request.path, purpose: request.purpose }
   }
 
-  async #send(request: AnyRequest): Promise<Answer> {
+  async #send(request: Omit<NomadRequest<unknown>, 'schema'>): Promise<Answer> {
+    const giveUpAt = performance.now() + this.#crowdedPatienceMs
+    for (let refused = 0; ; refused++) {
+      const answer = await this.#sendOnce(request)
+      if (answer.status !== 429) return answer
+      const pauseMs = pauseAfterLoss(refused, crowdedPauseMs)
+      if (performance.now() + pauseMs > giveUpAt) return answer
+      await delay(pauseMs, undefined, request.signal && { signal: request.signal }).catch(() => undefined)
+    }
+  }
+
+  async #sendOnce(request: Omit<NomadRequest<unknown>, 'schema'>): Promise<Answer> {
     if (request.signal?.aborted) throw cancelled(request, request.signal)
+    // axios listens to it for each request that goes on, and of more than ten Node says on stderr that it may be a leak.
+    if (request.signal) setMaxListeners(0, request.signal)
     try {
       const response = await this.#axios.request<string>({
         method: request.method ?? 'GET',

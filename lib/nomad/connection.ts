@@ -8,7 +8,7 @@ import { SlotpoolError } from '../errors.ts'
  * Nomad's agents give one client address 100 connections, and those are shared with whatever else runs here. A blocking query holds
  * one for as long as it waits.
  */
-const maxSockets = 48
+const maxSockets = 24
 
 /** The keep-alive agent through which all requests of one client go. TLS is set up as Nomad's own CLI does. */
 export function connectionAgent(connection: NomadConnection): HttpAgent | HttpsAgent {

@@ -5,7 +5,7 @@ import type { Indexed, NomadClient } from './client.ts'
 /** Nomad leaves out of evaluations and their metrics what is zero, empty or null. */
 const counts = z.record(z.string(), z.int()).nullish()
 
-const placementMetric = z.object({
+export const placementMetric = z.object({
   NodesEvaluated: z.int().default(0),
   NodesInPool: z.int().optional(),
   NodePool: z.string().optional(),
@@ -26,6 +26,8 @@ const evaluation = z.object({
   /** `pending`, `blocked` (waits for room), `complete`, `failed` or `canceled`. */
   Status: z.string(),
   StatusDescription: z.string().default(''),
+  /** The evaluation that waits for room in its stead; empty when there is none. */
+  BlockedEval: z.string().default(''),
   FailedTGAllocs: z.record(z.string(), placementMetric).nullish(),
 })
 /** One run of Nomad's scheduler over a job. */

@@ -1,5 +1,6 @@
 import type { IsolationChoice, NetworkChoice } from '../config.ts'
 import { jailCapabilities, serverEntrypoint } from '../image-layout.ts'
+import { type Constraint, type Placement, parseConstraint, readPlacement, reservedMemoryMb, writePlacement } from '../placement.ts'
 import { containerMounts, termsArguments } from '../pool-arguments.ts'
 import { type PoolTerms, readTerms, writeTerms } from '../pool-terms.ts'
 
@@ -14,8 +15,7 @@ export interface PoolJob extends PoolTerms {
   version: string
   /** Containers. */
   count: number
-  /** Memory that a node must have free, in MiB. Default {@link reservedMemoryMb}. */
-  memoryMb?: number
+  placement: Placement
 }
 
 /** The one group of the job and its one task. */
@@ -38,17 +38,14 @@ export const tokenItem = 'token'
  */
 const reservedCpuMhz = 100
 
-/** MiB that a node must have free: the server itself, its jails and some commands in them. */
-export const reservedMemoryMb = 512
-
 /**
  * MiB that each slot adds to what the container may grow to where the node has it. Without a ceiling of its own Nomad would make the
  * reservation the ceiling, and the first compiler would be killed.
  */
 const ceilingPerSlotMb = 1024
 
-/** From the polite signal to the kill: all that a slot has goes with the container, so only answers on their way are waited for. */
-const killTimeoutMs = 2_000
+/** From the polite signal to the kill: running commands are given time to end. It is the most that a client allows unless told otherwise. */
+const killTimeoutMs = 30_000
 
 /** An image takes longer than Nomad's own 5 minutes on a slow line; no progress for 2 minutes still ends the pull. */
 const imagePullTimeout = '30m'
@@ -63,6 +60,9 @@ export const poolJobId = (pool: string): string => `slotpool-${pool}`
 /** Where the pool's token is kept. A job may read what lies under its own name without any policy. */
 export const poolVariablePath = (pool: string): string => `nomad/jobs/${poolJobId(pool)}`
 
+/** The job whose token a variable holds. */
+export const jobIdOfVariable = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
 /**
  * The service job of a pool, in the JSON form of Nomad's API.
  *
@@ -71,12 +71,15 @@ export const poolVariablePath = (pool: string): string => `nomad/jobs/${poolJobI
  */
 export function poolJobSpec(job: PoolJob): { ID: string } & Record<string, unknown> {
   const id = poolJobId(job.pool)
+  const { datacenters = ['*'], nodePool = 'default', constraints = [], priority } = job.placement
   return {
     ID: id,
     Name: id,
     Type: 'service',
-    Datacenters: ['*'],
-    NodePool: 'default',
+    Datacenters: datacenters,
+    NodePool: nodePool,
+    ...(priority === undefined ? {} : { Priority: priority }),
+    ...(constraints.length === 0 ? {} : { Constraints: constraints.map((one) => parseConstraint(one) as Constraint) }),
     Meta: jobMeta(job),
     // No deployments: while one runs Nomad refuses to scale, and there is nothing to roll out.
     Update: { MaxParallel: 0 },
@@ -94,7 +97,12 @@ export function poolJobSpec(job: PoolJob): { ID: string } & Record<string, unkno
 }
 
 function task(job: PoolJob): Record<string, unknown> {
-  const memoryMb = job.memoryMb ?? reservedMemoryMb
+  const {
+    memoryMb = reservedMemoryMb,
+    memoryMaxMb = memoryMb + ceilingPerSlotMb * job.slots,
+    cpuMhz = reservedCpuMhz,
+    cores,
+  } = job.placement
   return {
     Name: taskName,
     Driver: 'docker',
@@ -107,16 +115,16 @@ function task(job: PoolJob): Record<string, unknown> {
       entrypoint: [...serverEntrypoint],
       args: serverArguments(job),
       ...mountBlocks(job),
-      memory_hard_limit: memoryMb + ceilingPerSlotMb * job.slots,
+      memory_hard_limit: memoryMaxMb,
       pids_limit: pidsLimit(job.slots),
       ...jailPrivileges(job.isolation),
     },
     // The same of its user: the server makes jails.
     User: 'root',
-    Resources: { CPU: reservedCpuMhz, MemoryMB: memoryMb },
+    Resources: { ...(cores === undefined ? { CPU: cpuMhz } : { Cores: cores }), MemoryMB: memoryMb },
     Templates: [tokenTemplate(job.pool)],
     KillSignal: 'SIGTERM',
-    KillTimeout: nanoseconds(killTimeoutMs),
+    KillTimeout: nanoseconds((job.drainMs ?? 0) + killTimeoutMs),
   }
 }
 
@@ -178,6 +186,7 @@ function tokenTemplate(pool: string): Record<string, unknown> {
 
 /** The pool's shape, for whoever finds the job later. */
 function jobMeta(job: PoolJob): Record<string, string> {
+  const placement = writePlacement(job.placement)
   return {
     slotpool_version: job.version,
     slotpool_pool: job.pool,
@@ -186,19 +195,21 @@ function jobMeta(job: PoolJob): Record<string, string> {
     slotpool_isolation: job.isolation,
     slotpool_network: job.network,
     slotpool_terms: writeTerms(job),
+    ...(placement === '' ? {} : { slotpool_placement: placement }),
   }
 }
 
 /** The shape that {@link poolJobSpec} wrote; null when it is not one of its jobs. */
 export function readJobMeta(
   meta: Record<string, string> | null,
-): ({ image: string; slots: number; isolation: string; network: string } & PoolTerms) | null {
+): ({ image: string; slots: number; isolation: string; network: string; placement: Placement } & PoolTerms) | null {
   const image = meta?.slotpool_image
   const slots = Number(meta?.slotpool_slots)
   const isolation = meta?.slotpool_isolation
   const network = meta?.slotpool_network
   const terms = readTerms(meta?.slotpool_terms)
-  if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined || !terms)
-    return null
-  return { image, slots, isolation, network, ...terms }
+  const placement = readPlacement(meta?.slotpool_placement)
+  if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined) return null
+  if (!terms || !placement) return null
+  return { image, slots, isolation, network, placement, ...terms }
 }

@@ -11,8 +11,35 @@ export function placementFailure(evaluation: Evaluation, jobId: string, group: s
     'NOMAD_PLACEMENT_FAILED',
     `Nomad has no node for ${missing} more ${missing === 1 ? 'container' : 'containers'} of job ${jobId}: ${reasons.join('; ')}; ` +
       'expected room on a node that is ready and has the docker driver',
-    { details: { jobId, missing, reasons, evaluation: evaluation.ID } },
+    { details: { jobId, missing, reasons, evaluation: evaluation.ID, ...blockage(evaluation, metric) } },
   )
+}
+
+/** What keeps the containers from being placed, to be counted and told: for each name the number of nodes. */
+export interface Blockage {
+  /** Nomad places them by itself as soon as there is room. */
+  blocked: boolean
+  /** What is used up: `memory`, `cpu`, `disk`, `network: port collision`, … */
+  dimensions: Record<string, number>
+  /** What nodes do not have: `missing drivers`, `missing host volume`, an attribute, … */
+  constraints: Record<string, number>
+  nodesEvaluated: number
+  nodesExhausted: number
+  /** By datacenter. */
+  nodesAvailable: Record<string, number>
+  quota: string[]
+}
+
+function blockage(evaluation: Evaluation, metric: PlacementMetric): Blockage {
+  return {
+    blocked: evaluation.Status === 'blocked' || evaluation.BlockedEval !== '',
+    dimensions: { ...metric.DimensionExhausted },
+    constraints: { ...metric.ConstraintFiltered },
+    nodesEvaluated: metric.NodesEvaluated,
+    nodesExhausted: metric.NodesExhausted,
+    nodesAvailable: { ...metric.NodesAvailable },
+    quota: [...(metric.QuotaExhausted ?? [])],
+  }
 }
 
 /** What `nomad job status` says under "Placement Failure", a line for each reason. */

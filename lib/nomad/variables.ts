@@ -14,6 +14,27 @@ export async function readVariable(client: NomadClient, path: string, signal?: A
   return value
 }
 
+const variableStub = z.object({
+  Path: z.string(),
+  ModifyIndex: z.int(),
+  /** Nanoseconds since 1970, by Nomad's clock. */
+  ModifyTime: z.number(),
+})
+/** What a list tells of a variable: not what it holds. */
+export type VariableStub = z.infer<typeof variableStub>
+
+/** The variables whose path begins so. Needs the capability `list` on those paths where ACLs are on; others are left out. */
+export async function listVariables(client: NomadClient, prefix: string, signal?: AbortSignal): Promise<VariableStub[]> {
+  const { value } = await client.request({
+    path: '/v1/vars',
+    query: { prefix },
+    schema: z.array(variableStub),
+    purpose: `list variables ${prefix}…`,
+    signal,
+  })
+  return value
+}
+
 /** Makes the variable if there is none. @throws {SlotpoolError} `NOMAD_CONFLICT` when there is one. */
 export async function createVariable(
   client: NomadClient,

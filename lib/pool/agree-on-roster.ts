@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../errors.ts'
+import type { Clock } from '../sandbox/clock.ts'
 import type { Roster, Whereabouts } from '../wire/roster.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import { type Home, homeHash, homeOf } from './home-order.ts'
+import { pause } from './pause.ts'
 import { askBriefly, isUnreachable, type SilentContainer } from './silent-container.ts'
 
 /** How long another manager may take from proposing a roster until it is open everywhere, however few the containers are. */
@@ -49,7 +50,7 @@ export async function rosterInForce(
   const look = await containers.look(signal)
   const at = look.ready.find((one) => one.container.id === asked?.container.id) ?? look.ready[0]
   if (!at) return undefined
-  const roster = await rosterOf(at, signal)
+  const roster = await rosterOf(at, signal, containers.clock)
   if (roster instanceof SlotpoolError || !roster?.open || roster.number <= newerThan || !allLive(roster, look)) return undefined
   const members = new Set(roster.containers)
   return look.ready.every((one) => members.has(one.container.id)) ? agreed(roster, look) : undefined
@@ -65,12 +66,13 @@ export async function rosterInForce(
  * replaces it.
  */
 export async function agreeOnRoster(containers: Containers, signal: AbortSignal): Promise<Agreement> {
-  const wait = new Patience()
+  const { clock } = containers
+  const wait = new Patience(clock)
   for (;;) {
-    const askedAt = performance.now()
+    const askedAtMs = clock.now()
     const look = await containers.look(signal)
-    const { answers, top, known, silent: all } = await survey(look, signal)
-    const tookMs = performance.now() - askedAt
+    const { answers, top, known, silent: all } = await survey(look, signal, clock)
+    const tookMs = clock.now() - askedAtMs
     if (answers.length === 0) return { roster: undefined, silent: all }
     // One that was never a member has no leases: it is a member once it answers.
     const silent = top ? all.filter((one) => known.has(one.id)) : all
@@ -83,7 +85,7 @@ export async function agreeOnRoster(containers: Containers, signal: AbortSignal)
     if (silent.length > 0) return { roster: stands ? agreed(top, look) : undefined, silent }
     // Another manager may have found containers that were not there yet when these were listed.
     if (await newerThan(look, known, containers, signal)) continue
-    const made = await makeRoster(answers, (top?.number ?? 0) + 1, signal)
+    const made = await makeRoster(answers, (top?.number ?? 0) + 1, signal, clock)
     if (made) return { roster: agreed(made, look), silent: all }
     await wait.afterDefeat(tookMs, signal)
   }
@@ -123,12 +125,12 @@ interface Survey {
   silent: SilentContainer[]
 }
 
-async function survey({ all, served }: Look, signal: AbortSignal): Promise<Survey> {
+async function survey({ all, served }: Look, signal: AbortSignal, clock: Clock): Promise<Survey> {
   const answers: Answer[] = []
   const silent: SilentContainer[] = []
   await Promise.all(
     served.map(async (at) => {
-      const roster = await rosterOf(at, signal)
+      const roster = await rosterOf(at, signal, clock)
       if (roster instanceof SlotpoolError) silent.push({ id: at.container.id, node: at.container.node, error: roster })
       else answers.push({ at, roster })
     }),
@@ -147,9 +149,9 @@ export function neverServed({ id, node, reason }: { id: string; node: string; re
   return { id, node, error: new SlotpoolError('SERVER_UNREACHABLE', reason ?? 'it is not ready') }
 }
 
-async function rosterOf({ client }: ReadyContainer, signal: AbortSignal): Promise<Roster | null | SlotpoolError> {
+async function rosterOf({ client }: ReadyContainer, signal: AbortSignal, clock: Clock): Promise<Roster | null | SlotpoolError> {
   try {
-    return await askBriefly((either) => client.roster(either), signal)
+    return await askBriefly((either) => client.roster(either), signal, clock)
   } catch (error) {
     if (isUnreachable(error)) return error
     throw error
@@ -157,7 +159,7 @@ async function rosterOf({ client }: ReadyContainer, signal: AbortSignal): Promis
 }
 
 /** Undefined when another manager was faster, or a container went away meanwhile. A proposal is sent once: none is taken twice. */
-async function makeRoster(answers: readonly Answer[], number: number, signal: AbortSignal): Promise<Roster | undefined> {
+async function makeRoster(answers: readonly Answer[], number: number, signal: AbortSignal, clock: Clock): Promise<Roster | undefined> {
   const containers = answers.map(({ at }) => at.container.id).sort()
   const roster = { id: randomUUID(), number, containers, open: true }
   const members = answers.map(({ at, roster }) => {
@@ -169,7 +171,7 @@ async function makeRoster(answers: readonly Answer[], number: number, signal: Ab
     const standing: Whereabouts[] = []
     const propose = async ({ id, at, replaces }: (typeof members)[number]): Promise<void> => {
       const proposal = { id: roster.id, number, containers, replaces }
-      const leases = await askBriefly((either) => at.client.proposeRoster(proposal, either), signal)
+      const leases = await askBriefly((either) => at.client.proposeRoster(proposal, either), signal, clock)
       for (const lease of leases) standing.push({ ...lease, containerId: id })
     }
     const [first, ...others] = members as [(typeof members)[number], ...typeof members]
@@ -182,7 +184,7 @@ async function makeRoster(answers: readonly Answer[], number: number, signal: Ab
       if (home && home.id !== where.containerId) elsewhere.get(home.id)?.push(where)
     }
     const open = ({ id, at }: (typeof members)[number]): Promise<void> =>
-      askBriefly((either) => at.client.openRoster({ id: roster.id, whereabouts: elsewhere.get(id) ?? [] }, either), signal)
+      askBriefly((either) => at.client.openRoster({ id: roster.id, whereabouts: elsewhere.get(id) ?? [] }, either), signal, clock)
     await Promise.all(members.map(open))
     return roster
   } catch (error) {
@@ -193,32 +195,34 @@ async function makeRoster(answers: readonly Answer[], number: number, signal: Ab
 
 /** How long a manager leaves the field to others, longer the longer it takes to ask all containers, and never for the same time as they. */
 class Patience {
+  readonly #clock: Clock
   #rosterId: string | undefined
   #untilMs = 0
   #defeats = 0
 
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
   /** False when the other took so long that it must have died. */
   async forOther(rosterId: string, tookMs: number, signal: AbortSignal): Promise<boolean> {
-    const nowMs = performance.now()
+    const nowMs = this.#clock.now()
     if (this.#rosterId !== rosterId) {
       this.#rosterId = rosterId
       this.#untilMs = nowMs + Math.max(patienceMs, 10 * tookMs) * (1 + Math.random())
     }
     if (nowMs > this.#untilMs) return false
-    await pause(Math.max(5, tookMs), signal)
+    await this.#pause(Math.max(5, tookMs), signal)
     return true
   }
 
   async afterDefeat(tookMs: number, signal: AbortSignal): Promise<void> {
     this.#defeats = Math.min(6, this.#defeats + 1)
-    await pause(Math.random() * Math.max(5, tookMs) * 2 ** this.#defeats, signal)
+    await this.#pause(Math.random() * Math.max(5, tookMs) * 2 ** this.#defeats, signal)
   }
-}
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, undefined, { signal })
-  } catch (cause) {
-    throw new SlotpoolError('CANCELLED', 'gave up asking for the roster of the pool', { cause })
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    await pause(this.#clock, ms, signal)
+    if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up asking for the roster of the pool', { cause: signal.reason })
   }
 }

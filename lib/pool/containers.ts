@@ -1,5 +1,7 @@
 import type { Backend, Container } from '../backend/backend.ts'
 import { SandboxClient } from '../client/sandbox-client.ts'
+import { SlotpoolError } from '../errors.ts'
+import { type Clock, systemClock } from '../sandbox/clock.ts'
 
 /** A container that serves, with a connection to it. */
 export interface ReadyContainer {
@@ -18,11 +20,32 @@ export interface Look {
 
 /** The pool's containers and one connection to each, kept while the container lives. */
 export class Containers {
+  /** What time it is for whoever waits for their answers. */
+  readonly clock: Clock
   readonly #backend: Backend
   readonly #clients = new Map<string, SandboxClient>()
+  /** As {@link Look.ready} was last: who waits for a change waits for another set of them. */
+  #readyIds = ''
+  readonly #onNew: (id: string) => void
+  readonly #onGone: (id: string) => void
+  readonly #onChange = new Set<() => void>()
 
-  constructor(backend: Backend) {
+  /** `onNew` is told of each container that serves this process for the first time, `onGone` when it is no more. */
+  constructor(
+    backend: Backend,
+    clock: Clock = systemClock,
+    onNew: (id: string) => void = () => {},
+    onGone: (id: string) => void = () => {},
+  ) {
     this.#backend = backend
+    this.clock = clock
+    this.#onNew = onNew
+    this.#onGone = onGone
+  }
+
+  /** Whether it was there at the last look, and has served this process. */
+  has(id: string): boolean {
+    return this.#clients.has(id)
   }
 
   /** Every container as it is now. */
@@ -35,17 +58,32 @@ export class Containers {
     return this.#connect(await this.#backend.grow(count, signal))
   }
 
+  /** Removes a container, whoever has a slot there. */
+  async remove(container: Container, signal?: AbortSignal): Promise<void> {
+    await this.#backend.remove(container, signal)
+    await this.look(signal)
+  }
+
+  /** Calls `onChange` when a look has seen other containers ready than the one before, until the returned function is called. */
+  watch(onChange: () => void): () => void {
+    this.#onChange.add(onChange)
+    return () => void this.#onChange.delete(onChange)
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#clients.values()].map((client) => client.close()))
     this.#clients.clear()
   }
 
   async #connect(all: Container[]): Promise<Look> {
-    const alive = new Set(all.filter((one) => one.state !== 'dead').map((one) => one.id))
+    const byId = new Map(all.map((one) => [one.id, one]))
     for (const [id, client] of this.#clients) {
-      if (alive.has(id)) continue
+      const container = byId.get(id)
+      const lost = whyLost(id, container, client)
+      if (!lost) continue
       this.#clients.delete(id)
-      await client.close()
+      this.#onGone(id)
+      await client.close(lost)
     }
     const ready: ReadyContainer[] = []
     const served: ReadyContainer[] = []
@@ -60,12 +98,38 @@ export class Containers {
       if (!client) {
         token ??= await this.#backend.token()
         // Another look may have connected to it meanwhile.
-        client = this.#clients.get(container.id) ?? new SandboxClient(container.endpoint, token)
-        this.#clients.set(container.id, client)
+        client = this.#clients.get(container.id)
+        if (!client) {
+          client = new SandboxClient(container.endpoint, token)
+          this.#clients.set(container.id, client)
+          this.#onNew(container.id)
+        }
       }
       ready.push({ container, client })
       served.push({ container, client })
     }
+    this.#noteReady(ready)
     return { all, ready, served }
   }
+
+  #noteReady(ready: readonly ReadyContainer[]): void {
+    const ids = ready.map((one) => one.container.id).join()
+    if (ids === this.#readyIds) return
+    this.#readyIds = ids
+    for (const tell of [...this.#onChange]) tell()
+  }
+}
+
+/** What whoever has a slot in a container learns when that slot is no more; undefined while it may be there. */
+function whyLost(id: string, container: Container | undefined, { endpoint }: SandboxClient): SlotpoolError | undefined {
+  if (!container || (container.state === 'dead' && !container.ending))
+    return lost(id, `is gone${container?.reason ? `: ${container.reason}` : ''}`)
+  const now = container.endpoint
+  // An engine that starts a container anew may publish it elsewhere; its leases ended with the old server.
+  const moved = now !== undefined && (now.url !== endpoint.url || now.socketPath !== endpoint.socketPath)
+  return moved ? lost(id, 'was started anew') : undefined
+}
+
+function lost(id: string, what: string): SlotpoolError {
+  return new SlotpoolError('LEASE_LOST', `the slot was in container ${id}, which ${what}`, { details: { containerId: id } })
 }

@@ -3,6 +3,7 @@ import { StringDecoder } from 'node:string_decoder'
 import { execute, type OutputSink } from '../client/execute.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
+import type { Failure } from '../failure.ts'
 import type { ExecutionEnd, TimeoutKind } from '../wire/execution.ts'
 import type { LimitName } from '../wire/limits.ts'
 import { OutputCollector } from './output-collector.ts'
@@ -71,6 +72,8 @@ export interface ExecResult<T extends string | Buffer = string> {
   timeout: TimeoutKind | null
   /** A limit of the slot that was reached while the command ran, whether or not it ended it; null when none was. */
   limit: LimitName | null
+  /** What it failed of, and whether to try it again; null when it succeeded. What is no result of the command is thrown: see `SlotpoolError.failure`. */
+  failure: Failure | null
   /** Names in `env` that were not passed on. */
   skippedEnv: string[]
   /** Output was left out of `stdout` or `stderr`. */
@@ -155,11 +158,19 @@ function result<T extends string | Buffer>(
     timedOut: end.timedOut,
     timeout: end.timeout,
     limit: end.limit,
+    failure: failureOf(end),
     skippedEnv: end.skippedEnv,
     truncated: stdout.collector.truncated || stderr.collector.truncated,
     durationMs: end.durationMs,
     executionId: end.executionId,
   }
+}
+
+/** The one that came first is the one: a command that was ended since its time was up also has a signal. */
+function failureOf({ exitCode, timedOut, limit }: ExecutionEnd): Failure | null {
+  if (timedOut) return { kind: 'timeout', retryable: false }
+  if (exitCode === 0) return null
+  return { kind: limit === null ? 'command' : 'limit', retryable: false }
 }
 
 /** The server's clock is not ours, so what it spent is taken from what we waited. */

@@ -28,11 +28,19 @@ export function homeOf<T extends Home>(taskId: string, homes: readonly T[]): T |
   return home
 }
 
-/** All of `homes`, those of high weight first: the home of the task, then those that would be were it not there. */
-export function homeOrder<T extends Home>(taskId: string, homes: readonly T[]): T[] {
+/** The first `count` of `homes` by weight: the home of the task, then those that would be were it not there. */
+export function homeOrder<T extends Home>(taskId: string, homes: readonly T[], count = homes.length): T[] {
   const task = homeHash(taskId)
-  const weighed = homes.map((home) => ({ home, weight: weight(task, home.hash) }))
-  return weighed.sort((a, b) => b.weight - a.weight).map((one) => one.home)
+  const first: { home: T; weight: number }[] = []
+  for (const home of homes) {
+    const own = weight(task, home.hash)
+    // Of a thousand, a few are wanted: they are not all put in order.
+    if (first.length === count && own <= (first[count - 1] as { weight: number }).weight) continue
+    const at = first.findIndex((one) => one.weight < own)
+    first.splice(at === -1 ? first.length : at, 0, { home, weight: own })
+    first.length = Math.min(first.length, count)
+  }
+  return first.map((one) => one.home)
 }
 
 /** Evenly spread over 32 bits: the last step of MurmurHash3. */

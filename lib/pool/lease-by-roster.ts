@@ -1,16 +1,22 @@
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
+import { type Clock, systemClock } from '../sandbox/clock.ts'
 import type { Lease } from '../wire/lease.ts'
+import type { LeaseMetadata } from '../wire/metadata.ts'
 import { ownerMismatch } from '../wire/owner-mismatch.ts'
 import type { HomeAnswer, HomeLeaseRequest, Whereabouts } from '../wire/roster.ts'
 import { type AgreedRoster, type Member, neverServed } from './agree-on-roster.ts'
 import { askForSlot } from './ask-for-slot.ts'
 import type { ReadyContainer } from './containers.ts'
 import { homeOf, homeOrder } from './home-order.ts'
+import { isLeaseGone } from './lease-gone.ts'
 import { askBriefly, isUnreachable, type SilentContainer } from './silent-container.ts'
+import { Vacancies } from './vacancies.ts'
 
-/** After so many full containers all others are asked at once which of them have an idle slot. */
-const triedOneByOne = 8
+/** So many containers are tried in an order of the task's own, in which it finds room soon unless the pool is nearly full. */
+const triedInOrder = 3
+/** So many are tried of those that had room when they were last heard of, before all are asked. */
+const triedOfKnown = 8
 
 const giveWayTimeoutMs = 5_000
 
@@ -34,11 +40,19 @@ export class RosterDoubted extends Error {
   }
 }
 
+/** How far a slot is looked for when the home is full. */
+export interface Overflow {
+  vacancies: Vacancies
+  /** Whether all containers are asked when none of those that may have room has any. Who is told when one has some need not ask. */
+  everywhere: boolean
+}
+
 /** What a task is asked for with. */
 export interface TaskTerms {
   taskId: string
   owner: string
   lifetimeMs: number
+  metadata: LeaseMetadata
 }
 
 /** The way to a task's slot by one roster. All of it throws {@link RosterDoubted} when that is not in force, or a container was silent. */
@@ -46,13 +60,20 @@ export class LeaseByRoster {
   readonly #roster: AgreedRoster
   readonly #terms: TaskTerms
   readonly #signal: AbortSignal
+  readonly #clock: Clock
   readonly #home: Member
 
-  constructor(roster: AgreedRoster, terms: TaskTerms, signal: AbortSignal) {
+  constructor(roster: AgreedRoster, terms: TaskTerms, signal: AbortSignal, clock: Clock = systemClock) {
     this.#roster = roster
     this.#terms = terms
     this.#signal = signal
+    this.#clock = clock
     this.#home = homeOf(terms.taskId, roster.members) as Member
+  }
+
+  /** Of the roster that it goes by. */
+  get rosterId(): string {
+    return this.#roster.id
   }
 
   /** The lease that a task has, whoever has it and wherever it is: its home knows. */
@@ -81,7 +102,10 @@ export class LeaseByRoster {
    *
    * @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`.
    */
-  async take(later: (work: Promise<void>) => void): Promise<PlacedLease | undefined> {
+  async take(
+    later: (work: Promise<void>) => void,
+    overflow: Overflow = { vacancies: new Vacancies(), everywhere: true },
+  ): Promise<PlacedLease | undefined> {
     let gone: string | undefined
     for (;;) {
       const answer = await this.#request(this.#home, { ...(gone === undefined ? {} : { gone }) }, later)
@@ -89,9 +113,9 @@ export class LeaseByRoster {
       if (answer?.lease) return { at: reachable(this.#home), lease: answer.lease }
       if (answer) elsewhere = answer.elsewhere
       else {
-        const overflow = await this.#takeElsewhere(gone, later)
-        if (!overflow || 'at' in overflow) return overflow
-        elsewhere = overflow.elsewhere
+        const other = await this.#takeElsewhere(gone, later, overflow)
+        if (!other || 'at' in other) return other
+        elsewhere = other.elsewhere
         // Its lease ended before it stood, or its task has come to have one at home meanwhile.
         if (!elsewhere) continue
       }
@@ -106,16 +130,20 @@ export class LeaseByRoster {
   async #takeElsewhere(
     gone: string | undefined,
     later: (work: Promise<void>) => void,
+    overflow: Overflow,
   ): Promise<PlacedLease | { elsewhere: Whereabouts | null } | undefined> {
     const { taskId, owner } = this.#terms
     const home = reachable(this.#home)
-    for await (const member of this.#others()) {
+    for await (const member of this.#others(overflow)) {
       const answer = await this.#request(member, { provisional: true }, later).catch((error) => {
         // Whatever is there, the home knows of it: the next one will do.
         if (error instanceof RosterDoubted && error.silent) return undefined
         throw error
       })
-      if (!answer?.lease) continue
+      if (!answer?.lease) {
+        overflow.vacancies.heard(member.id, 0)
+        continue
+      }
       const { lease } = answer
       const at = reachable(member)
       if (!lease.provisional) return { at, lease, notedAt: home.client }
@@ -147,22 +175,42 @@ export class LeaseByRoster {
     return undefined
   }
 
-  /** The other containers, in an order of the task's own; after some, only those that say they have an idle slot. */
-  async *#others(): AsyncGenerator<Member> {
-    const others = homeOrder(this.#terms.taskId, this.#roster.members).slice(1)
-    yield* others.slice(0, triedOneByOne)
-    const rest = others.slice(triedOneByOne)
-    const idle = await Promise.all(
-      rest.map(async (one) => {
-        if (!one.at) return 0
-        const { client } = one.at
-        return askBriefly((either) => client.idle(0, either), this.#signal).catch((error) => {
-          if (isUnreachable(error)) return 0
-          throw error
-        })
-      }),
-    )
-    yield* rest.filter((_, index) => (idle[index] as number) > 0)
+  /** Other containers that may have room: some in an order of the task's own, those known to have had room of late, and those that say so. */
+  async *#others({ vacancies, everywhere }: Overflow): AsyncGenerator<Member> {
+    const { members } = this.#roster
+    const tried = new Set([this.#home.id])
+    if (everywhere) {
+      for (const one of homeOrder(this.#terms.taskId, members, 1 + triedInOrder)) {
+        if (tried.has(one.id)) continue
+        tried.add(one.id)
+        yield one
+      }
+    }
+    yield* this.#known(vacancies, tried, triedOfKnown)
+    const others = everywhere ? members.filter((one) => !tried.has(one.id)) : []
+    if (others.length === 0) return
+    const byId = new Map(others.map((one) => [one.id, one]))
+    await vacancies.askAll([...byId.keys()], (id) => this.#idle(byId.get(id) as Member), this.#signal)
+    yield* this.#known(vacancies, tried, Number.POSITIVE_INFINITY)
+  }
+
+  *#known(vacancies: Vacancies, tried: Set<string>, most: number): Generator<Member> {
+    for (let count = 0; count < most; ) {
+      const id = vacancies.claim(tried)
+      if (id === undefined) return
+      tried.add(id)
+      const member = this.#roster.members.find((one) => one.id === id)
+      if (member) {
+        count++
+        yield member
+      } else vacancies.freed(id) // It is for who knows it as a member.
+    }
+  }
+
+  /** How many idle slots a container has, for whoever asks; none where it could not be asked. */
+  async #idle({ at }: Member): Promise<number> {
+    if (!at) return 0
+    return askBriefly((signal) => at.client.idle(0, signal), new AbortController().signal, this.#clock).catch(() => 0)
   }
 
   /** The lease that a home has noted down; undefined when it has ended. */
@@ -198,11 +246,11 @@ export class LeaseByRoster {
     more: Pick<HomeLeaseRequest, 'gone' | 'provisional'>,
     later: (work: Promise<void>) => void,
   ): Promise<HomeAnswer | undefined> {
-    const { taskId, owner, lifetimeMs } = this.#terms
+    const { taskId, owner, lifetimeMs, metadata } = this.#terms
     const { client } = reachable(member)
-    const request: HomeLeaseRequest = { taskId, owner, ttlMs: lifetimeMs, roster: this.#roster.id, ...more }
+    const request: HomeLeaseRequest = { taskId, owner, ttlMs: lifetimeMs, metadata, roster: this.#roster.id, ...more }
     try {
-      return await this.#ask(member, (signal) => askForSlot(client, request, signal, later), this.#signal)
+      return await this.#ask(member, (signal) => askForSlot(client, request, signal, later, this.#clock), this.#signal)
     } catch (error) {
       if (error instanceof SlotpoolError && error.code === 'SLOT_UNAVAILABLE') return undefined
       throw error
@@ -216,7 +264,7 @@ export class LeaseByRoster {
   /** With `signal`, `ask` sees by itself to it that it takes not too long. */
   async #ask<T>(member: Member, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
-      return signal ? await ask(signal) : await askBriefly(ask, this.#signal)
+      return signal ? await ask(signal) : await askBriefly(ask, this.#signal, this.#clock)
     } catch (error) {
       if (isUnreachable(error)) throw new RosterDoubted({ silent: { id: member.id, node: member.node, error } })
       if (error instanceof SlotpoolError && error.code === 'ROSTER_CHANGED') throw new RosterDoubted({ refusedBy: reachable(member) })
@@ -240,7 +288,7 @@ async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked
   } catch (error) {
-    if (error instanceof SlotpoolError && ['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)) return undefined
+    if (isLeaseGone(error)) return undefined
     throw error
   }
 }

@@ -1,19 +1,19 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Backend } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
+import type { LeaseMetadata } from '../wire/metadata.ts'
 import type { AgreedRoster } from './agree-on-roster.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import type { Growth } from './growth.ts'
 import { LeaseByRoster, type PlacedLease, RosterDoubted } from './lease-by-roster.ts'
+import type { LookOut } from './look-out.ts'
+import { pause } from './pause.ts'
 import type { PoolRoster } from './pool-roster.ts'
+import { roomFor } from './scale-plan.ts'
+import type { Scaler } from './scaler.ts'
 import { isUnsure, unsure as unsureOf } from './silent-container.ts'
-import { turnOrAbort, type WaitingLine } from './waiting-line.ts'
-
-/** How long one look-out for an idle slot lasts; then the containers are listed anew, for some may have come or gone. */
-const lookOutMs = 5_000
-
-const noServerPauseMs = 100
+import type { Vacancies } from './vacancies.ts'
+import { letOthersFirst, type Ticket, turnOrAbort, type WaitingLine } from './waiting-line.ts'
 
 /** How soon a container that could not be asked is asked again. */
 const unsurePauseMs = 250
@@ -25,6 +25,11 @@ export interface LeaseContext {
   roster: PoolRoster
   line: WaitingLine
   growth: Growth
+  scaler: Scaler
+  /** What is noted down with the lease, if it has to be made. */
+  metadata: LeaseMetadata
+  vacancies: Vacancies
+  lookOut: LookOut
   /** Takes work that goes on when the task has its lease, or gave up: what must be done before it is asked for again. */
   later: (work: Promise<void>) => void
 }
@@ -37,56 +42,78 @@ export interface LeaseContext {
  */
 export async function leaseTask(context: LeaseContext, taskId: string, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
   const either = AbortSignal.any([signal, deadline])
+  const ticket = context.line.ticket()
   let unsure: SlotpoolError | undefined
   for (;;) {
     try {
-      return await tryToLease(context, taskId, signal, either)
+      return await tryToLease(context, taskId, ticket, signal, either)
     } catch (error) {
       if (isUnsure(error)) unsure = error
       else throw unsure && deadline.aborted && isCancelled(error) && !signal.aborted ? unsure : error
     }
-    await delay(unsurePauseMs, undefined, { signal: either }).catch(() => {})
+    await pause(context.containers.clock, unsurePauseMs, either)
     if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason })
     if (deadline.aborted) throw unsure
   }
 }
 
-async function tryToLease(context: LeaseContext, taskId: string, signal: AbortSignal, either: AbortSignal): Promise<PlacedLease> {
-  const { line } = context
+async function tryToLease(
+  context: LeaseContext,
+  taskId: string,
+  ticket: Ticket,
+  signal: AbortSignal,
+  either: AbortSignal,
+): Promise<PlacedLease> {
+  const { line, scaler, lookOut } = context
   let begun: Promise<void> | undefined
   // Whoever waits already comes first.
   if (line.length > 0) {
     const found = await byRoster(context, taskId, signal, (way) => way.find())
     if (found) return found
   } else {
-    const { placed, look } = await takeIn(context, taskId, signal)
+    const { placed, look } = await takeIn(context, taskId, signal, true)
     if (placed) return placed
-    // However short this caller waits: the next one may find the container that it began.
-    begun = makeRoom(context, look)
-    begun?.catch(() => {})
-  }
-  return line.inTurn(either, async () => {
-    for (;;) {
-      const { placed, look } = await takeIn(context, taskId, either)
-      if (placed) return placed
-      await room(begun ?? makeRoom(context, look), look.ready, either)
-      begun = undefined
+    if (!(await scaler.wantAll(look.ready, signal))) {
+      // However short this caller waits: the next one may find the container that it began.
+      begun = makeRoom(context, look)
+      begun?.catch(() => {})
     }
-  })
+  }
+  const headOfLine = async (): Promise<PlacedLease | typeof letOthersFirst> => {
+    for (;;) {
+      // What has room says so: nobody else has to be asked.
+      const { placed, look } = await takeIn(context, taskId, either, false)
+      if (placed) return placed
+      if (begun || !(await scaler.wantAll(look.ready, either))) await room(context, begun ?? makeRoom(context, look), look.ready, either)
+      begun = undefined
+      if (line.isOvertaking(ticket)) return letOthersFirst
+    }
+  }
+  try {
+    return await line.inTurn(either, headOfLine, ticket)
+  } finally {
+    if (line.length === 0) lookOut.rest()
+  }
 }
 
-/** A slot in any of the containers that there are; without one, the containers that were full. */
+/** A slot in any of the containers that there are, or, unless `everywhere`, that may have room; without one, the containers that were full. */
 async function takeIn(
   context: LeaseContext,
   taskId: string,
   signal: AbortSignal,
+  everywhere: boolean,
 ): Promise<{ placed: PlacedLease; look?: undefined } | { placed?: undefined; look: Look }> {
-  const { containers, roster, later } = context
+  const { containers, roster, later, vacancies } = context
   for (;;) {
-    const placed = await byRoster(context, taskId, signal, (way) => way.take(later))
+    let tried: string | undefined
+    const placed = await byRoster(context, taskId, signal, (way) => {
+      tried = way.rosterId
+      return way.take(later, { vacancies, everywhere })
+    })
     if (placed) return { placed }
     const look = await containers.look(signal)
-    if (look.ready.length === 0 || roster.covers(look)) return { look }
+    // Others may have taken in new containers meanwhile, which have not been tried then.
+    if (look.ready.length === 0 || (roster.covers(look) && roster.isKnown(tried))) return { look }
   }
 }
 
@@ -96,12 +123,12 @@ async function takeIn(
  * @throws {SlotpoolError} `SERVER_UNREACHABLE` when a container could not be asked that may have the task's slot.
  */
 export async function byRoster<T>(
-  { config, roster }: Pick<LeaseContext, 'config' | 'roster'>,
+  { config, containers, roster, metadata = {} }: Pick<LeaseContext, 'config' | 'containers' | 'roster'> & { metadata?: LeaseMetadata },
   taskId: string,
   signal: AbortSignal,
   work: (way: LeaseByRoster) => Promise<T | undefined>,
 ): Promise<T | undefined> {
-  const terms = { taskId, owner: config.owner, lifetimeMs: config.lifetimeMs }
+  const terms = { taskId, owner: config.owner, lifetimeMs: config.lifetimeMs, metadata }
   let last: { roster: AgreedRoster; doubted: RosterDoubted } | undefined
   for (;;) {
     const { roster: current, silent } = await roster.get(signal)
@@ -113,7 +140,7 @@ export async function byRoster<T>(
     // Asked anew, and still it is a member: it lives.
     if (last?.roster.id === current.id && last.doubted.silent) throw unsureOf(taskId, [last.doubted.silent])
     try {
-      return await work(new LeaseByRoster(current, terms, signal))
+      return await work(new LeaseByRoster(current, terms, signal, containers.clock))
     } catch (error) {
       if (!(error instanceof RosterDoubted)) throw error
       roster.doubt(current, error.refusedBy)
@@ -126,38 +153,48 @@ function isCancelled(error: unknown): boolean {
   return error instanceof SlotpoolError && error.code === 'CANCELLED'
 }
 
-/** Begins to grow the pool by what those in line need, in one step. Undefined when it is as large as it may get. */
-function makeRoom({ config, line, growth }: LeaseContext, { all }: Look): Promise<void> | undefined {
+/**
+ * Begins to grow the pool by what those in line need, in one step. Undefined when it is as large as it may get, or the engine could not make it
+ * larger a moment ago.
+ */
+function makeRoom({ config, line, growth }: LeaseContext, { all, ready }: Look): Promise<void> | undefined {
   const live = all.filter((one) => one.state !== 'dead').length
-  if (live >= config.max) return undefined
-  const needed = live + Math.ceil(Math.max(1, line.length) / config.slots)
-  return growth.begin(Math.min(config.max, Math.max(config.min, needed)))
+  if (live >= config.max || (growth.rests && ready.length > 0)) return undefined
+  const starting = all.filter((one) => one.state === 'starting').length
+  const { slots, min, max } = config
+  // Where what is starting will do, it is waited for.
+  return growth.begin(() => roomFor({ live, starting, waiting: line.length, slots, min, max }))
 }
 
-/** Resolves when the pool has grown or some container has an idle slot, whichever is first, or it is time to look again. */
-async function room(growing: Promise<void> | undefined, ready: readonly ReadyContainer[], signal: AbortSignal): Promise<void> {
-  if (!growing) return idleSlot(ready, signal)
-  if (ready.length === 0) return turnOrAbort(growing, signal)
+/**
+ * Resolves when the pool has grown or some container has an idle slot, whichever is first, when other containers are ready than were, or it is
+ * time to look again.
+ *
+ * @throws what kept the pool from growing, when there is no container whose slots could come free, or when it will not pass by itself.
+ */
+async function room(
+  { containers, lookOut }: Pick<LeaseContext, 'containers' | 'lookOut'>,
+  growing: Promise<void> | undefined,
+  ready: readonly ReadyContainer[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (growing && ready.length === 0) return turnOrAbort(growing, signal)
+  const grown = growing?.catch((error) => {
+    if (!(error instanceof SlotpoolError && error.retryable)) throw error
+    // It may be able to later. Meanwhile a slot may come free.
+    return new Promise<void>(() => {})
+  })
   const enough = new AbortController()
+  let unwatch = (): void => {}
+  const changed = new Promise<void>((resolve) => {
+    unwatch = containers.watch(resolve)
+  })
   try {
-    await Promise.race([growing, idleSlot(ready, AbortSignal.any([signal, enough.signal]))])
+    await Promise.race([...(grown ? [grown] : []), lookOut.next(ready, AbortSignal.any([signal, enough.signal])), changed])
   } finally {
-    enough.abort()
-  }
-}
-
-/** Resolves when some container has an idle slot, or it is time to look which containers there are. */
-async function idleSlot(ready: readonly ReadyContainer[], signal: AbortSignal): Promise<void> {
-  const enough = new AbortController()
-  const either = AbortSignal.any([signal, enough.signal])
-  try {
-    const looks = ready.map(async ({ client }) => {
-      if ((await client.idle(lookOutMs, either)) === 0) throw new Error('none')
-    })
-    // With none that could be asked, a look at the containers would follow the last without a pause.
-    await Promise.any(looks).catch(() => delay(noServerPauseMs, undefined, { signal }).catch(() => {}))
-  } finally {
-    enough.abort()
+    unwatch()
+    // Without a reason one is made, an error with its stack.
+    enough.abort('enough')
   }
   if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason })
 }

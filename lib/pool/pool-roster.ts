@@ -14,7 +14,7 @@ export class PoolRoster {
   #asking: Promise<Agreement> | undefined
   /** It was refused there, and one no older is wanted. */
   #refused: { number: number; by: ReadyContainer | undefined } | undefined
-  #wholeUntilMs = 0
+  #wholeUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(containers: Containers) {
     this.#containers = containers
@@ -41,12 +41,17 @@ export class PoolRoster {
     this.#refused = { number, by }
   }
 
+  /** Whether that roster is the one in force, as far as is known. */
+  isKnown(id: string | undefined): boolean {
+    return id !== undefined && this.#known?.roster?.id === id
+  }
+
   /** Takes note of the containers that there are: new ones have to be taken in. Resolves with whether all are. */
   covers({ ready }: Look): boolean {
     const { roster } = this.#known ?? {}
     if (!roster) return false
     if (ready.every((one) => this.#members.has(one.container.id))) return true
-    if (performance.now() < this.#wholeUntilMs) return true
+    if (this.#containers.clock.now() < this.#wholeUntilMs) return true
     this.#known = undefined
     return false
   }
@@ -62,7 +67,7 @@ export class PoolRoster {
     this.#refused = undefined
     const quickly = refused && !refused.by ? undefined : await rosterInForce(this.#containers, refused?.by, refused?.number ?? 0, signal)
     const agreement = quickly ? { roster: quickly, silent: [] } : await agreeOnRoster(this.#containers, signal)
-    if (agreement.silent.length > 0) this.#wholeUntilMs = performance.now() + retryMs
+    if (agreement.silent.length > 0) this.#wholeUntilMs = this.#containers.clock.now() + retryMs
     // Without containers there is none to keep; there may be some the next time.
     if (agreement.roster) {
       this.#known = agreement

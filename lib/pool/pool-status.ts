@@ -2,6 +2,7 @@ import type { Container } from '../backend/backend.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
+import type { LeaseMetadata } from '../wire/metadata.ts'
 import type { ServerStatus, SlotState } from '../wire/status.ts'
 import type { ReadyContainer } from './containers.ts'
 import { weakerLimits } from './weaker-limits.ts'
@@ -27,7 +28,8 @@ export interface PoolStatus {
 export interface ContainerStatus {
   id: string
   node: string
-  state: 'starting' | 'ready' | 'dead' | 'unreachable'
+  /** `draining`: it serves those who have a slot there, and gives no new lease for now; `retired`: nor ever again. */
+  state: 'starting' | 'ready' | 'draining' | 'retired' | 'dead' | 'unreachable'
   /** Why it is not ready, or why its isolation is not the strongest. */
   reason?: string
   slots: SlotStatus[]
@@ -36,8 +38,12 @@ export interface ContainerStatus {
 export interface SlotStatus {
   slot: number
   state: SlotState
+  /** Why it failed, or is out of service (`quarantined`, `spent`); else null. */
+  reason: string | null
   task_id: string | null
   lease_id: string | null
+  owner: string | null
+  metadata: LeaseMetadata | null
   /** ISO 8601, or null. */
   expires_at: string | null
 }
@@ -89,13 +95,16 @@ function containerStatus(container: Container, answer: ServerStatus | string | u
   return {
     id,
     node,
-    state,
+    state: state === 'ready' && answer.state !== 'serving' ? answer.state : state,
     ...(answer.isolationReason ? { reason: answer.isolationReason } : {}),
-    slots: answer.slots.map(({ slot, state: slotState, lease }) => ({
+    slots: answer.slots.map(({ slot, state: slotState, reason, lease }) => ({
       slot,
       state: slotState,
+      reason,
       task_id: lease?.taskId ?? null,
       lease_id: lease?.leaseId ?? null,
+      owner: lease?.owner ?? null,
+      metadata: lease?.metadata ?? null,
       expires_at: lease ? new Date(lease.expiresAtMs).toISOString() : null,
     })),
   }

@@ -1,6 +1,7 @@
 import type { PoolShape } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { mountText } from '../mount.ts'
+import { placementNames } from '../placement.ts'
 import type { PoolTerms } from '../pool-terms.ts'
 import { slotLimitNames } from '../slot-limits.ts'
 
@@ -22,12 +23,28 @@ export function shapeDifference(config: Config, shape: PoolShape): ShapeDifferen
     const got = config.limits[name]
     if (got !== undefined && got !== shape.limits[name]) return { option, running: shape.limits[name] ?? 'its default', got }
   }
+  for (const [option, otherwise] of Object.entries(optional)) {
+    const [running, got] = [shape[option as keyof typeof optional] ?? otherwise, config[option as keyof typeof optional] ?? otherwise]
+    if (config.given.has(option) && got !== running) return { option, running, got }
+  }
   for (const [option, write] of Object.entries(lists)) {
     const [running, got] = [write(shape), write(config)]
     if (config.given.has(option) && got !== running) return { option, running, got }
   }
+  for (const name of shape.placement ? placementNames : []) {
+    const option = `nomad.${name}`
+    const [running, got] = [shownOf(shape.placement?.[name]), shownOf(config.nomad[name])]
+    if (config.given.has(option) && got !== running) return { option, running, got }
+  }
   return undefined
 }
+
+function shownOf(value: string | number | readonly string[] | undefined): string | number {
+  return typeof value === 'object' ? joined(value) : (value ?? 'its default')
+}
+
+/** What a pool has that was made without. */
+const optional = { maxReuses: 'no bound', drainMs: 0 } as const
 
 /** Lists whose order means nothing; nor does what a mount is described as. */
 const lists: Record<string, (terms: PoolTerms) => string> = {

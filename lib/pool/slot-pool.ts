@@ -1,20 +1,32 @@
+import { inspect } from 'node:util'
 import type { Backend } from '../backend/backend.ts'
 import { type Notice, openBackend } from '../backend/open-backend.ts'
+import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
+import { type Clock, systemClock } from '../sandbox/clock.ts'
 import { taskId as taskIdSchema } from '../wire/lease.ts'
+import { type LeaseMetadata, leaseMetadata } from '../wire/metadata.ts'
+import { ContainerWatch } from './container-watch.ts'
 import { Containers } from './containers.ts'
 import { Growth } from './growth.ts'
 import type { PlacedLease } from './lease-by-roster.ts'
 import { byRoster, leaseTask } from './lease-task.ts'
+import { LookOut } from './look-out.ts'
+import { Counters, type PoolMetrics } from './metrics.ts'
 import { PoolRoster } from './pool-roster.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
+import { Scaler } from './scaler.ts'
 import { shapeDifference } from './shape-difference.ts'
 import { Slot } from './slot.ts'
 import { TaskHolders } from './task-holders.ts'
+import { Vacancies } from './vacancies.ts'
 import { turnOrAbort, WaitingLine } from './waiting-line.ts'
 
 const forgetTimeoutMs = 1_000
+
+/** How long `down` tries to end what runs in the slots; what it could not end ends with its container. */
+const releaseAllTimeoutMs = 2_000
 
 /** How {@link SlotPool.open} goes about it. */
 export interface OpenOptions extends SlotPoolOptions {
@@ -24,6 +36,8 @@ export interface OpenOptions extends SlotPoolOptions {
   signal?: AbortSignal
   /** Takes lines meant for a person. Default: they go to stderr. */
   onNotice?: Notice
+  /** What time it is, for tests that move it. Default: the machine's own. */
+  clock?: Clock
 }
 
 /** How a slot is asked for. */
@@ -34,6 +48,11 @@ export interface LeaseOptions {
   heartbeat?: boolean
   /** Gives up waiting. */
   signal?: AbortSignal
+  /**
+   * Noted down with a lease that is made now, and shown in `status`: at most 16 names of letters, digits, `_`, `.` and `-`, each with a text of at
+   * most 256 characters. Never a secret. A task that has its lease keeps what that was made with.
+   */
+  metadata?: LeaseMetadata
 }
 
 /**
@@ -45,8 +64,16 @@ export class SlotPool implements AsyncDisposable {
   readonly #backend: Backend
   readonly #containers: Containers
   readonly #roster: PoolRoster
-  readonly #line = new WaitingLine()
+  readonly #line: WaitingLine
+  readonly #vacancies = new Vacancies()
+  readonly #lookOut: LookOut
   readonly #growth: Growth
+  readonly #scaler: Scaler
+  readonly #watch: ContainerWatch
+  readonly #counters = new Counters()
+  readonly #clock: Clock
+  readonly #onNotice: Notice
+  #lastNotice = ''
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
@@ -55,12 +82,35 @@ export class SlotPool implements AsyncDisposable {
   readonly #behind = new Set<Promise<void>>()
   #closed = false
 
-  private constructor(config: Config, backend: Backend) {
+  private constructor(config: Config, backend: Backend, onNotice: Notice, clock: Clock) {
     this.config = config
     this.#backend = backend
-    this.#containers = new Containers(backend)
+    this.#clock = clock
+    this.#onNotice = onNotice
+    this.#containers = new Containers(
+      backend,
+      clock,
+      (id) => this.#vacancies.heard(id, config.slots),
+      (id) => this.#vacancies.heard(id, 0),
+    )
     this.#roster = new PoolRoster(this.#containers)
-    this.#growth = new Growth(async (count, signal) => this.#roster.covers(await this.#containers.grow(count, signal)))
+    this.#line = new WaitingLine(config.maxWaiting)
+    this.#lookOut = new LookOut(this.#vacancies, clock)
+    this.#growth = new Growth({
+      grow: async (count, signal) => this.#roster.covers(await this.#containers.grow(count, signal)),
+      clock,
+      onEnd: (failure) => this.#noteGrowth(failure),
+    })
+    this.#scaler = new Scaler({
+      containers: this.#containers,
+      idleMs: config.scaleDownMs,
+      giveUpSilentMs: config.lifetimeMs,
+      needs: () => ({ min: config.min, waiting: this.#line.length, active: this.#slots.size > 0 || this.#line.length > 0 }),
+      grow: (count) => this.#growth.begin(() => count),
+      onRemoved: (_id, why) => this.#counters.removed[why]++,
+      clock,
+    })
+    this.#watch = new ContainerWatch(backend, this.#containers)
   }
 
   /**
@@ -83,9 +133,9 @@ export class SlotPool implements AsyncDisposable {
 
   /** The pool as it is: makes no container and checks nothing. For status, releasing and taking down. */
   static async attach(options: OpenOptions = {}): Promise<SlotPool> {
-    const { backend, signal, onNotice = (line) => process.stderr.write(`${line}\n`), ...rest } = options
+    const { backend, signal, onNotice = (line) => process.stderr.write(`${line}\n`), clock = systemClock, ...rest } = options
     const config = loadConfig(rest)
-    return new SlotPool(config, backend ?? (await openBackend(config, onNotice, signal)))
+    return new SlotPool(config, backend ?? (await openBackend(config, onNotice, signal)), onNotice, clock)
   }
 
   /** `local`, `docker`, `nomad` or `fake`: where the containers really are, after any fallback. */
@@ -103,10 +153,17 @@ export class SlotPool implements AsyncDisposable {
   async lease(taskId: string, options: LeaseOptions = {}): Promise<Slot> {
     this.#checkOpen()
     checkTaskId(taskId)
-    const placed = await this.#leaseInTime(taskId, options)
+    this.#scaler.start()
+    const placed = await this.#leaseInTime(taskId, options).catch((error) => {
+      this.#counters.leasesFailed[SlotpoolError.from(error).failure]++
+      throw error
+    })
+    this.#counters.leasesHad++
+    this.#watch.start()
     const held = this.#slots.get(taskId)
     const slot = held?.leaseId === placed.lease.leaseId ? held : this.#hold(placed)
     if (options.heartbeat ?? true) slot.startHeartbeat()
+    else slot.forgetWhenDisused()
     return slot
   }
 
@@ -129,7 +186,7 @@ export class SlotPool implements AsyncDisposable {
     let result: T
     try {
       slot = await this.lease(taskId, options)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal) whenAborted(signal, onAbort)
       result = await work(slot)
     } catch (error) {
       // What the work threw is what its caller has to know; a slot that cannot be released, for its container is gone, is not.
@@ -153,7 +210,7 @@ export class SlotPool implements AsyncDisposable {
     checkTaskId(taskId)
     const held = this.#slots.get(taskId)
     if (held) return held.release()
-    const context = { config: this.config, roster: this.#roster }
+    const context = { config: this.config, containers: this.#containers, roster: this.#roster }
     const found = await byRoster(context, taskId, signal, (way) => way.locate())
     if (!found) {
       throw new SlotpoolError('TASK_NOT_FOUND', `task ${taskId} has no slot in pool ${this.config.pool}`, { details: { taskId } })
@@ -163,13 +220,13 @@ export class SlotPool implements AsyncDisposable {
   }
 
   /** Releases every slot of the pool, whoever has it, and resolves with how many those were. */
-  async releaseAll(): Promise<number> {
+  async releaseAll(signal?: AbortSignal): Promise<number> {
     this.#checkOpen()
-    const { ready } = await this.#containers.look()
+    const { ready } = await this.#containers.look(signal)
     const counts = await Promise.all(
       ready.map(async ({ client }) => {
-        const leases = (await client.status()).slots.flatMap(({ lease }) => (lease ? [lease] : []))
-        await Promise.all(leases.map((lease) => client.release(lease.leaseId)))
+        const leases = (await client.status(signal)).slots.flatMap(({ lease }) => (lease ? [lease] : []))
+        await Promise.all(leases.map((lease) => client.release(lease.leaseId, signal)))
         return leases.length
       }),
     )
@@ -185,20 +242,41 @@ export class SlotPool implements AsyncDisposable {
     return poolStatus(this.config.pool, this.#backend.name, all, ready, signal)
   }
 
+  /**
+   * Looks after the containers once, now, as happens by itself every few seconds for as long as the pool is open: what is not needed is drained and
+   * removed, what is worn out or gives no answer is replaced. Never rejects: what could not be done is tried again at the next look.
+   */
+  async tend(): Promise<void> {
+    this.#checkOpen()
+    await this.#scaler.look()
+  }
+
+  /** What this process did with the pool since it opened it. */
+  metrics(): PoolMetrics {
+    return this.#counters.snapshot({ held: this.#slots.size, waiting: this.#line.length })
+  }
+
   /** Resolves when the pool has its `min` live containers. @throws {SlotpoolError} the backend's own errors; `CANCELLED`. */
   async fill(signal: AbortSignal = new AbortController().signal): Promise<void> {
     this.#checkOpen()
     for (;;) {
       const { all } = await this.#containers.look(signal)
       if (all.filter((one) => one.state !== 'dead').length >= this.config.min && this.#growth.target === undefined) return
-      await turnOrAbort(this.#growth.begin(this.config.min), signal)
+      await turnOrAbort(
+        this.#growth.begin(() => this.config.min),
+        signal,
+      )
     }
   }
 
   /** Ends the pool for everybody: containers, leases, volumes, token. Resolves when nothing of it is left. */
   async down(signal?: AbortSignal): Promise<void> {
     this.#checkOpen()
+    await this.#scaler.close()
     await this.#growth.stop()
+    // A server that is told to end would wait for commands that still run.
+    const briefly = AbortSignal.timeout(releaseAllTimeoutMs)
+    await this.releaseAll(signal ? AbortSignal.any([signal, briefly]) : briefly).catch(() => {})
     await this.#backend.destroy(signal)
     await this.close()
   }
@@ -208,6 +286,9 @@ export class SlotPool implements AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     for (const slot of this.#slots.values()) slot.stopHeartbeat()
+    await this.#watch.close()
+    this.#lookOut.rest()
+    await this.#scaler.close()
     await this.#growth.close()
     await this.#roster.close()
     await Promise.all(this.#behind)
@@ -229,13 +310,37 @@ export class SlotPool implements AsyncDisposable {
       client: at.client,
       lifetimeMs,
       defaults: { timeoutMs, cwd },
-      onRelease: (released) => {
-        if (this.#slots.get(released.taskId) === released) this.#slots.delete(released.taskId)
+      onRelease: (released) => this.#letGo(released),
+      onReleased: () => {
+        this.#counters.leasesReleased++
+        if (this.#containers.has(at.container.id)) this.#vacancies.freed(at.container.id)
+        this.#forget(placed)
       },
-      onReleased: () => this.#forget(placed),
+      onEnd: (result) => this.#counters.commands[result instanceof SlotpoolError ? result.failure : (result.failure?.kind ?? 'ok')]++,
+      onLost: (lost) => {
+        this.#counters.leasesLost++
+        this.#letGo(lost)
+      },
+      onDisused: (disused) => this.#letGo(disused),
+      clock: this.#clock,
     })
     this.#slots.set(lease.taskId, slot)
     return slot
+  }
+
+  #letGo(slot: Slot): void {
+    if (this.#slots.get(slot.taskId) === slot) this.#slots.delete(slot.taskId)
+  }
+
+  /** Whoever waits is told why there is nothing more to have, once for each reason. */
+  #noteGrowth(failure: SlotpoolError | undefined): void {
+    if (failure) this.#counters.growthsFailed++
+    else this.#counters.grown++
+    const notice = failure ? `slotpool: pool ${this.config.pool} could not grow: ${failure.message}` : ''
+    if (notice !== '' && notice !== this.#lastNotice && this.#line.length > 0) {
+      this.#onNotice(`${notice}; ${this.#line.length} wait for a slot`)
+    }
+    this.#lastNotice = notice
   }
 
   /** Tells the home of a task that its lease elsewhere has ended. Who does not learn of it finds out. */
@@ -250,7 +355,7 @@ export class SlotPool implements AsyncDisposable {
   }
 
   /** One attempt at a time for a task; a caller that gives up leaves the attempt to the others. */
-  async #placed(taskId: string, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
+  async #placed(taskId: string, metadata: LeaseMetadata, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
     for (;;) {
       const underWay = this.#leasing.get(taskId)
       if (!underWay) break
@@ -274,6 +379,10 @@ export class SlotPool implements AsyncDisposable {
       roster: this.#roster,
       line: this.#line,
       growth: this.#growth,
+      scaler: this.#scaler,
+      metadata,
+      vacancies: this.#vacancies,
+      lookOut: this.#lookOut,
       later,
     }
     const leasing = leaseTask(context, taskId, signal, deadline)
@@ -288,15 +397,16 @@ export class SlotPool implements AsyncDisposable {
   async #leaseInTime(taskId: string, options: LeaseOptions): Promise<PlacedLease> {
     const waitMs = options.waitMs ?? this.config.timeoutMs
     checkWaitMs(waitMs)
+    const metadata = checkMetadata(options.metadata ?? {})
     const deadline = new AbortController()
-    const timer = setTimeout(() => deadline.abort(), waitMs)
+    const stop = this.#clock.after(waitMs, () => deadline.abort(), true)
     try {
-      return await this.#placed(taskId, options.signal ?? new AbortController().signal, deadline.signal)
+      return await this.#placed(taskId, metadata, options.signal ?? new AbortController().signal, deadline.signal)
     } catch (error) {
       if (deadline.signal.aborted && error instanceof SlotpoolError && error.code === 'CANCELLED') throw await this.#full(waitMs, error)
       throw error
     } finally {
-      clearTimeout(timer)
+      stop()
     }
   }
 
@@ -306,11 +416,20 @@ export class SlotPool implements AsyncDisposable {
     const live = containers.filter((one) => one.state !== 'dead').length
     const growingTo = this.#growth.target
     const growing = growingTo === undefined ? '' : `, and the pool is growing to ${growingTo} containers`
+    const { failure } = this.#growth
+    const stuck = failure === undefined ? '' : `, and the pool could not grow: ${failure.message}`
     return new SlotpoolError(
       'POOL_FULL',
       `no slot came free within ${waitMs} ms: ${totals.leased} of ${totals.slots} slots are leased in ${live} of at most ${this.config.max} ` +
-        `containers, ${waiting} more wait in this process${growing}; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
-      { cause, details: { ...totals, max: this.config.max, waiting, ...(growingTo === undefined ? {} : { growingTo }) } },
+        `containers, ${waiting} more wait in this process${growing}${stuck}; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
+      {
+        cause: failure ?? cause,
+        details: {
+          ...{ ...totals, max: this.config.max, waiting },
+          ...(growingTo === undefined ? {} : { growingTo }),
+          ...(failure === undefined ? {} : { growthFailure: failure.toJSON() }),
+        },
+      },
     )
   }
 
@@ -320,7 +439,7 @@ export class SlotPool implements AsyncDisposable {
     const { all, ready } = await this.#containers.look(signal)
     const enough = all.filter((one) => one.state !== 'dead').length >= min
     if (min === 0 || (enough && ready.length > 0)) return
-    const growing = this.#growth.begin(min)
+    const growing = this.#growth.begin(() => min)
     if (ready.length === 0) await turnOrAbort(growing, signal)
   }
 
@@ -348,6 +467,12 @@ function checkWaitMs(waitMs: number): void {
   throw new SlotpoolError('CONFIG_INVALID', `option waitMs: got ${waitMs}, expected a whole number from 0 to 2147483000`, {
     details: { variable: 'waitMs', got: waitMs },
   })
+}
+
+function checkMetadata(metadata: LeaseMetadata): LeaseMetadata {
+  const result = leaseMetadata.safeParse(metadata)
+  if (result.success) return result.data
+  throw new SlotpoolError('REQUEST_INVALID', `metadata: got ${inspect(metadata, { depth: 1 })}, ${result.error.issues[0]?.message}`)
 }
 
 function checkTaskId(taskId: string): void {

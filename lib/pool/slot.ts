@@ -1,8 +1,11 @@
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
+import type { Clock } from '../sandbox/clock.ts'
 import type { IsolationLevel, Lease, NetworkLevel } from '../wire/lease.ts'
+import type { LeaseMetadata } from '../wire/metadata.ts'
 import { describeView } from './describe-view.ts'
 import { type ExecOptions, type ExecResult, runCommand } from './exec.ts'
+import { isLeaseGone } from './lease-gone.ts'
 import { SlotFiles } from './slot-files.ts'
 import { type SlotView, slotView } from './slot-view.ts'
 
@@ -20,13 +23,21 @@ export class Slot {
   readonly network: NetworkLevel
   /** Where who works in the slot is, and what it has there. */
   readonly view: SlotView
+  /** What was noted down with its lease when that was made. */
+  readonly metadata: LeaseMetadata
   readonly files: SlotFiles
   readonly #client: SandboxClient
   readonly #lifetimeMs: number
   readonly #defaults: { timeoutMs: number; cwd: string | undefined }
   readonly #onRelease: (slot: Slot) => void
   readonly #onReleased: () => void
-  #heartbeat: NodeJS.Timeout | undefined
+  readonly #onEnd: (result: ExecResult<string | Buffer> | SlotpoolError) => void
+  readonly #onLost: (slot: Slot) => void
+  readonly #onDisused: (slot: Slot) => void
+  readonly #clock: Clock
+  #lost = false
+  #stopHeartbeat: (() => void) | undefined
+  #stopForgetting: (() => void) | undefined
   #releasing: Promise<void> | undefined
   /** Somebody has given it back, or tried to: it is used no more. */
   #ended = false
@@ -41,6 +52,13 @@ export class Slot {
     /** Told when it begins to be given back, and when its lease has ended. */
     onRelease: (slot: Slot) => void
     onReleased: () => void
+    /** Told how each command ended. */
+    onEnd: (result: ExecResult<string | Buffer> | SlotpoolError) => void
+    /** Told once that its lease has ended although nobody here gave it back. */
+    onLost: (slot: Slot) => void
+    /** Told when nobody here has asked for it for as long as its lease lives, and nothing renews it. */
+    onDisused: (slot: Slot) => void
+    clock: Clock
   }) {
     const { lease } = parts
     this.taskId = lease.taskId
@@ -51,12 +69,17 @@ export class Slot {
     this.isolation = lease.isolation
     this.network = lease.network
     this.view = slotView(lease)
+    this.metadata = lease.metadata
     this.files = new SlotFiles(parts.client, lease.leaseId)
     this.#client = parts.client
     this.#lifetimeMs = parts.lifetimeMs
     this.#defaults = parts.defaults
     this.#onRelease = parts.onRelease
     this.#onReleased = parts.onReleased
+    this.#onEnd = parts.onEnd
+    this.#onLost = parts.onLost
+    this.#onDisused = parts.onDisused
+    this.#clock = parts.clock
   }
 
   /**
@@ -68,8 +91,17 @@ export class Slot {
   exec(command: string, options?: ExecOptions<string>): Promise<ExecResult<string>>
   exec(command: string, options: ExecOptions<Buffer>): Promise<ExecResult<Buffer>>
   async exec<T extends string | Buffer>(command: string, options: ExecOptions<T> = {}): Promise<ExecResult<T>> {
-    this.#checkHeld()
-    return runCommand({ client: this.#client, leaseId: this.leaseId, taskId: this.taskId, defaults: this.#defaults }, command, options)
+    try {
+      this.#checkHeld()
+      const target = { client: this.#client, leaseId: this.leaseId, taskId: this.taskId, defaults: this.#defaults }
+      const result = await runCommand(target, command, options)
+      this.#onEnd(result)
+      return result
+    } catch (error) {
+      this.#noteLoss(error)
+      if (error instanceof SlotpoolError) this.#onEnd(error)
+      throw error
+    }
   }
 
   /** A short text that tells a model where it is: its folders, what it may do there, its network, limits and mounts. */
@@ -97,18 +129,30 @@ export class Slot {
 
   /** Renews the lease for as long as this process holds the slot and lives. */
   startHeartbeat(): void {
-    if (this.#heartbeat) return
-    this.#heartbeat = setInterval(() => {
-      // A lost lease is told to whoever uses the slot next; a server out of reach may be back at the next beat.
-      this.renew().catch(() => {})
-    }, this.#lifetimeMs / 3)
-    this.#heartbeat.unref()
+    if (this.#stopHeartbeat) return
+    this.#stopForgetting?.()
+    const beatLater = (): void => {
+      this.#stopHeartbeat = this.#clock.after(this.#lifetimeMs / 3, () => {
+        // A lost lease is told to whoever uses the slot next; a server out of reach may be back at the next beat.
+        this.renew().catch((error) => this.#noteLoss(error))
+        beatLater()
+      })
+    }
+    beatLater()
+  }
+
+  /** Without a heartbeat nobody here learns when the lease ends: who has not asked for it for so long is told no more of it. */
+  forgetWhenDisused(): void {
+    if (this.#stopHeartbeat) return
+    this.#stopForgetting?.()
+    this.#stopForgetting = this.#clock.after(this.#lifetimeMs, () => this.#onDisused(this))
   }
 
   /** Stops renewing. The lease lives on for its lifetime. */
   stopHeartbeat(): void {
-    clearInterval(this.#heartbeat)
-    this.#heartbeat = undefined
+    this.#stopHeartbeat?.()
+    this.#stopHeartbeat = undefined
+    this.#stopForgetting?.()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,9 +166,16 @@ export class Slot {
     try {
       await this.#client.release(this.leaseId)
     } catch (error) {
-      if (!(error instanceof SlotpoolError) || !['LEASE_LOST', 'LEASE_NOT_FOUND'].includes(error.code)) throw error
+      if (!isLeaseGone(error)) throw error
     }
     this.#onReleased()
+  }
+
+  #noteLoss(error: unknown): void {
+    if (this.#lost || this.#ended || !isLeaseGone(error)) return
+    this.#lost = true
+    this.stopHeartbeat()
+    this.#onLost(this)
   }
 
   #checkHeld(): void {

@@ -55,6 +55,10 @@ const schema = z.strictObject({
   /** What a slot's root filesystem is made from: all that the container's image has, or the system folders of a host. */
   system: z.enum(['image', 'host']).default('host'),
   'uid-base': count(1, 2_000_000_000).default(1_000_000),
+  /** How often each slot is leased at most. Default: no bound. */
+  'max-reuses': count(1, 1_000_000_000).optional(),
+  /** How long running commands may go on after SIGTERM. */
+  'drain-ms': count(0, 86_400_000).default(0),
   'idle-exit-ms': count(1, 2_147_483_000).optional(),
 })
 

@@ -12,6 +12,7 @@ import { channelKeepAliveMs, channelName, paths } from '../wire/protocol.ts'
 import type { Execution } from './execution.ts'
 import { streamExecution } from './execution-stream.ts'
 import type { Executions } from './executions.ts'
+import type { KeptExecution } from './kept-execution.ts'
 import type { LeaseTable } from './lease-table.ts'
 import { checked, parseJson, settled } from './requests.ts'
 
@@ -98,6 +99,8 @@ class ExecutionChannel {
   readonly #frames = new FrameReader((type, payload, last) => this.#take(type, payload, last))
   #request: Buffer[] = []
   #serving = false
+  /** What was asked for last, once it has been answered. */
+  #answered: CheckedChannelRequest | undefined
 
   constructor(context: ChannelContext, connection: Duplex) {
     this.#context = context
@@ -135,19 +138,29 @@ class ExecutionChannel {
       const turn = this.#context.onRequest()
       if (turn) await turn
       const asked = checked(channelRequest, parseJson(request))
+      // Whoever asks for the next has had the last: what was written may have been lost on its way.
+      if (this.#answered) this.#acknowledge(this.#answered)
       await streamExecution(this.#execution(asked), asked, this.#connection)
+      this.#answered = asked
     } catch (error) {
       this.#connection.write(jsonFrame(frameType.error, this.#context.failure(error)))
     }
     this.#serving = false
   }
 
-  #execution({ leaseId, executionId, request }: CheckedChannelRequest): Execution {
+  #acknowledge({ leaseId, executionId }: CheckedChannelRequest): void {
+    const { leases, executions } = this.#context
+    this.#answered = undefined
+    const lease = leases.find(leaseId)
+    if (lease) executions.acknowledge(lease, executionId)
+  }
+
+  #execution({ leaseId, executionId, request, attempt }: CheckedChannelRequest): Execution | KeptExecution {
     const { leases, executions } = this.#context
     if (!request) return executions.get(leases.get(leaseId), executionId)
     const lease = settled(leases.get(leaseId))
     checkCommand(request.command)
     checkEnv(request.env ?? {})
-    return executions.start(lease, executionId, request)
+    return executions.start(lease, executionId, request, attempt)
   }
 }

@@ -2,19 +2,20 @@ import type { Duplex } from 'node:stream'
 import type { OutputOffsets } from '../wire/execution.ts'
 import { type FrameType, frameHeader, frameType, jsonFrame } from '../wire/frames.ts'
 import type { Execution } from './execution.ts'
+import type { KeptExecution } from './kept-execution.ts'
 import type { OutputCursor } from './output-log.ts'
 
 /**
  * Streams an execution to one reader, from the bytes it already has to the outcome, no faster than it reads. Resolves when all of it was
  * written, or the reader has gone away, which leaves the execution running.
  */
-export function streamExecution(execution: Execution, offsets: OutputOffsets, channel: Duplex): Promise<void> {
+export function streamExecution(execution: Execution | KeptExecution, offsets: OutputOffsets, channel: Duplex): Promise<void> {
   return new Promise((resolve) => new ExecutionStream(execution, offsets, channel, resolve).begin())
 }
 
 /** One reader of an execution. There is one write under way at a time, and what came meanwhile makes the next. */
 class ExecutionStream {
-  readonly #execution: Execution
+  readonly #execution: Execution | KeptExecution
   readonly #channel: Duplex
   readonly #stdout: OutputCursor
   readonly #stderr: OutputCursor
@@ -22,7 +23,7 @@ class ExecutionStream {
   #writing = false
   #over = false
 
-  constructor(execution: Execution, offsets: OutputOffsets, channel: Duplex, onOver: () => void) {
+  constructor(execution: Execution | KeptExecution, offsets: OutputOffsets, channel: Duplex, onOver: () => void) {
     this.#execution = execution
     this.#channel = channel
     this.#stdout = execution.stdout.attach(offsets.stdout)

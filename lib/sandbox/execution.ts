@@ -6,6 +6,13 @@ import { OutputLog } from './output-log.ts'
 /** How an execution ended, or the failure of ours that kept it from being run. */
 export type Outcome = { end: ExecutionEnd } | { error: SlotpoolError }
 
+/** An end of a pipe that others may still write to. */
+export interface LeftOpen {
+  /** Nobody does any more. */
+  readonly over: boolean
+  close(): void
+}
+
 /**
  * One command in a slot, from its start to its outcome. Emits `progress` whenever there is more to read: output or the outcome.
  * It goes on without readers; only its end, its timeout or a cancel ends it.
@@ -60,6 +67,9 @@ export abstract class Execution extends EventEmitter<{ progress: [] }> {
    * nothing that is written later is taken in.
    */
   abstract abandon(failure?: SlotpoolError): void
+
+  /** What of it may still be open once it has ended, for what it left in the background: to be closed when its lease ends. */
+  abstract get leftOpen(): readonly LeftOpen[]
 
   /** Does the work. */
   protected abstract perform(): Promise<Outcome>

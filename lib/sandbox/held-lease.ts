@@ -1,7 +1,10 @@
 import type { Lease } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
+import type { LeaseMetadata } from '../wire/metadata.ts'
 import type { MountView } from '../wire/mount.ts'
-import type { Execution } from './execution.ts'
+import type { Execution, LeftOpen } from './execution.ts'
+import { IdSet } from './id-set.ts'
+import type { KeptExecution } from './kept-execution.ts'
 import type { Slot } from './slots.ts'
 import { toolPath } from './tool-path.ts'
 
@@ -16,13 +19,17 @@ export class HeldLease {
   readonly leaseId: string
   readonly taskId: string
   readonly owner: string
+  readonly metadata: LeaseMetadata
   readonly slot: Slot
   readonly #terms: SlotTerms
-  readonly executions = new Map<string, Execution>()
+  /** Those that run, and what is kept of those that ended. */
+  readonly executions = new Map<string, Execution | KeptExecution>()
+  /** What executions of which nothing is kept left open. */
+  leftOpen: readonly LeftOpen[] = []
   /** The ids of executions that ended so long ago that their results are no longer kept. */
-  readonly droppedExecutions = new Set<string>()
+  readonly droppedExecutions = new IdSet()
   /** The ids of executions that were ended before they came: they are not run if they come yet. */
-  readonly refusedExecutions = new Set<string>()
+  readonly refusedExecutions = new IdSet()
   ttlMs: number
   provisional: boolean
   lastUsedAtMs: number
@@ -37,6 +44,7 @@ export class HeldLease {
     leaseId: string
     taskId: string
     owner: string
+    metadata: LeaseMetadata
     slot: Slot
     terms: SlotTerms
     ttlMs: number
@@ -46,6 +54,7 @@ export class HeldLease {
     this.leaseId = parts.leaseId
     this.taskId = parts.taskId
     this.owner = parts.owner
+    this.metadata = parts.metadata
     this.slot = parts.slot
     this.#terms = parts.terms
     this.ttlMs = parts.ttlMs
@@ -67,6 +76,7 @@ export class HeldLease {
       slot: this.slot.number,
       bootId,
       provisional: this.provisional,
+      metadata: this.metadata,
       expiresAtMs: this.expiresAtMs,
       workspace: jail.view.workspace,
       home: jail.view.home,

@@ -4,7 +4,7 @@ import { SlotpoolError } from '../errors.ts'
 import type { CheckedExecutionRequest } from '../wire/execution.ts'
 import type { EntryReport } from './entry.ts'
 import { executionVariable, slotEnvironment } from './environment.ts'
-import { Execution, type Outcome } from './execution.ts'
+import { Execution, type LeftOpen, type Outcome } from './execution.ts'
 import type { Fifos } from './fifos.ts'
 import type { Jail } from './jail/jail.ts'
 import type { Launch, Launched } from './launch.ts'
@@ -78,6 +78,10 @@ export class JailExecution extends Execution {
     if (this.outcome) this.#discardTheRest()
   }
 
+  get leftOpen(): readonly LeftOpen[] {
+    return this.#pipes
+  }
+
   protected async interrupt(): Promise<void> {
     if (this.#exited) return
     this.#cause ??= 'cancelled'
@@ -97,6 +101,8 @@ export class JailExecution extends Execution {
     const launched = await this.#launch().catch(async (error) => {
       reached()
       this.#group?.leave()
+      // Whatever it failed of: what it was to be run in was on its way out.
+      if (this.#failure) throw this.#failure
       throw (error as NodeJS.ErrnoException).code === 'E2BIG' ? tooLongForKernel(error) : error
     })
     const startedAt = performance.now()

@@ -1,16 +1,26 @@
-import { randomUUID } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import type { CheckedLeaseRequest } from '../wire/lease.ts'
+import type { RetireAnswer, ServerLoad, ServerState } from '../wire/load.ts'
 import { ownerMismatch } from '../wire/owner-mismatch.ts'
 import type { CheckedHomeLeaseRequest, RosterProposal, Whereabouts, WhereaboutsRequest } from '../wire/roster.ts'
+import { Admission } from './admission.ts'
 import type { Clock } from './clock.ts'
+import type { Execution } from './execution.ts'
 import { HeldLease, type SlotTerms } from './held-lease.ts'
 import { HeldRoster } from './held-roster.ts'
+import { KeptExecution } from './kept-execution.ts'
+import { LeaseIds } from './lease-ids.ts'
+import { LeasePeaks } from './lease-peaks.ts'
 import type { Slots } from './slots.ts'
 
-/** How many ended leases are remembered, to tell their holders what became of them. */
+/** Of how many ended leases it is remembered how they ended. */
 const rememberedEnds = 10_000
+
+/** How long commands whose jails have ended may take to come to their outcome. */
+const outcomePatienceMs = 1_000
 
 /** What a home knows of a task: its lease here, or where it is; neither, when it has no slot. */
 export type AtHome =
@@ -24,6 +34,7 @@ export type AtHome =
 export class LeaseTable {
   /** Where tasks are that are at home here and have their slot elsewhere. */
   readonly roster = new HeldRoster()
+  readonly #ids: LeaseIds
   readonly #slots: Slots
   readonly #terms: SlotTerms
   readonly #clock: Clock
@@ -36,19 +47,91 @@ export class LeaseTable {
   /** Leases being ended, by task: a new one waits until the old jail is gone. */
   readonly #ending = new Map<string, Promise<void>>()
   readonly #ended = new Map<string, string>()
+  readonly #peaks: LeasePeaks
+  readonly #admission: Admission
+  readonly #changes = new EventEmitter<{ serving: []; quiet: [] }>().setMaxListeners(0)
+  /** Commands that run, and files that are moved. */
+  #working = 0
   #closed = false
 
-  /** `onEnd` is told of a lease that ends, before its jail does. */
-  constructor(options: { slots: Slots; terms: SlotTerms; clock: Clock; log: Logger; onEnd: (held: HeldLease) => void }) {
+  /** `bootId` is a UUID; `onEnd` is told of a lease that ends, before its jail does. */
+  constructor(options: {
+    bootId: string
+    slots: Slots
+    terms: SlotTerms
+    clock: Clock
+    log: Logger
+    onEnd: (held: HeldLease) => void
+  }) {
+    this.#ids = new LeaseIds(options.bootId)
     this.#slots = options.slots
     this.#terms = options.terms
     this.#clock = options.clock
     this.#log = options.log
     this.#onEnd = options.onEnd
+    this.#peaks = new LeasePeaks(options.clock)
+    this.#admission = new Admission(options.clock, () => this.#changes.emit('serving'))
   }
 
+  /** How many leases stand, or are being made. */
   get size(): number {
     return this.#byId.size + this.#making.size
+  }
+
+  /** Whether it gives new leases. */
+  get state(): ServerState {
+    return this.#admission.state
+  }
+
+  /** How busy the slots are, and were within the last `withinMs`. */
+  load(withinMs: number): Omit<ServerLoad, 'bootId' | 'keep'> {
+    const { count, inUse, idle, outOfService } = this.#slots
+    return { state: this.state, slots: count, leased: inUse, idle, outOfService, mostLeased: this.#peaks.most(withinMs) }
+  }
+
+  /** Refuses new leases for `ttlMs`, counted anew each time it is said. Leases that stand go on, and whoever asks for one gets it. */
+  drain(ttlMs: number): void {
+    this.#admission.drain(ttlMs)
+  }
+
+  /** Gives new leases again. */
+  undrain(): void {
+    this.#admission.undrain()
+  }
+
+  /**
+   * Refuses new leases until the end of this server, which is near. Resolves when nothing is done under any lease, at the latest after `withinMs`;
+   * what is begun under one that stands meanwhile counts, too.
+   */
+  async drainForGood(withinMs: number): Promise<void> {
+    this.#admission.end()
+    if (this.#working === 0 || withinMs <= 0) return
+    await new Promise<void>((resolve) => {
+      const stop = this.#clock.after(withinMs, resolve)
+      this.#changes.once('quiet', () => {
+        stop()
+        resolve()
+      })
+    })
+  }
+
+  /** Gives no lease ever again, if there is none now: nor one that is being made, or whose slot is not back yet. */
+  retire(): RetireAnswer {
+    const leases = this.size + this.#ending.size
+    if (leases > 0) return { retired: false, leases }
+    this.#admission.retire()
+    return { retired: true, leases }
+  }
+
+  /** Resolves as soon as a new lease could be had, at the latest after `waitMs`, with how many could. */
+  async whenIdle(waitMs: number, signal: AbortSignal): Promise<number> {
+    const until = performance.now() + waitMs
+    if (this.state !== 'serving' && waitMs > 0) {
+      const either = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
+      await once(this.#changes, 'serving', { signal: either }).catch(() => {})
+    }
+    const idle = await this.#slots.whenIdle(Math.max(0, Math.ceil(until - performance.now())), signal)
+    return this.state === 'serving' ? idle : 0
   }
 
   all(): HeldLease[] {
@@ -58,7 +141,8 @@ export class LeaseTable {
   /**
    * The lease of a task: the one it has, or a new one.
    *
-   * @throws {SlotpoolError} `LEASE_OWNER_MISMATCH` when another owner has it; `SLOT_UNAVAILABLE` when every slot is leased.
+   * @throws {SlotpoolError} `LEASE_OWNER_MISMATCH` when another owner has it; `SLOT_UNAVAILABLE` when every slot is leased, or the server is
+   *   drained or retired.
    */
   async acquire(request: CheckedLeaseRequest): Promise<{ lease: HeldLease; created: boolean }> {
     for (;;) {
@@ -145,13 +229,26 @@ export class LeaseTable {
     return all.filter((held) => !held.provisional)
   }
 
-  /** @throws {SlotpoolError} `LEASE_LOST` when it ended, saying how; `LEASE_NOT_FOUND` when this boot never gave it. */
+  /** @throws {SlotpoolError} `LEASE_LOST` when it ended, saying how, or was of another boot; `LEASE_NOT_FOUND` when it was never given. */
   get(leaseId: string): HeldLease {
-    const held = this.#byId.get(leaseId)
-    if (held) return held
-    const how = this.#ended.get(leaseId)
-    if (how) throw new SlotpoolError('LEASE_LOST', `lease ${leaseId} has ended: ${how}`, { details: { leaseId } })
-    throw new SlotpoolError('LEASE_NOT_FOUND', `got lease ${leaseId}, which this sandbox server never gave`, { details: { leaseId } })
+    return this.#byId.get(leaseId) ?? this.#refuse(leaseId)
+  }
+
+  /** The lease of that id, if it stands. */
+  find(leaseId: string): HeldLease | undefined {
+    return this.#byId.get(leaseId)
+  }
+
+  #refuse(leaseId: string): never {
+    const origin = this.#ids.originOf(leaseId)
+    if (origin === 'none') {
+      throw new SlotpoolError('LEASE_NOT_FOUND', `got lease ${leaseId}, which this sandbox server never gave`, { details: { leaseId } })
+    }
+    const how =
+      origin === 'other-boot'
+        ? 'the sandbox server was started anew since'
+        : (this.#ended.get(leaseId) ?? 'it did so long ago that it is no longer known how')
+    throw leaseLost(leaseId, how, origin === 'other-boot')
   }
 
   /** The lease that a task has here. */
@@ -182,11 +279,13 @@ export class LeaseTable {
   /** Keeps a lease from expiring while `work` goes on. */
   async use<T>(held: HeldLease, work: () => Promise<T>): Promise<T> {
     held.uses++
+    this.#working++
     try {
       return await work()
     } finally {
       held.uses--
       this.touch(held)
+      if (--this.#working === 0) this.#changes.emit('quiet')
     }
   }
 
@@ -213,16 +312,30 @@ export class LeaseTable {
     if (!held.shared) await this.#end(held, 'whoever asked for it had gone')
   }
 
-  /** Ends all leases, for good: there will be no more. */
+  /**
+   * Ends all leases, for good: there will be no more. What runs under them fails with `LEASE_LOST`, since nobody asked for its end; when this
+   * resolves, that is its outcome.
+   */
   async releaseAll(why: string): Promise<void> {
     this.#closed = true
+    this.#admission.end()
     await Promise.allSettled([...this.#making.values()])
+    const running: Execution[] = []
+    for (const held of this.all()) {
+      for (const one of held.executions.values()) {
+        if (one instanceof KeptExecution || one.outcome) continue
+        running.push(one)
+        // Told before the lease ends, by which all of them count as cancelled.
+        one.abandon(leaseLost(held.leaseId, why))
+      }
+    }
     await Promise.allSettled([...this.all().map((held) => this.#end(held, why)), ...this.#ending.values()])
+    await Promise.race([Promise.all(running.map(outcomeOf)), delay(outcomePatienceMs, undefined, { ref: false })])
   }
 
   /** The lease that a task has already, for another who asks for it. @throws {SlotpoolError} `LEASE_OWNER_MISMATCH`. */
   #join(request: CheckedLeaseRequest): HeldLease | undefined {
-    if (this.#closed) throw new SlotpoolError('SLOT_UNAVAILABLE', 'this sandbox server is shutting down')
+    if (this.#closed) this.#admission.check()
     const held = this.#byTask.get(request.taskId)
     if (!held) return undefined
     if (held.owner !== request.owner) throw ownerMismatch(request.taskId, held.owner, request.owner)
@@ -239,9 +352,15 @@ export class LeaseTable {
     return this.#making.get(taskId) ?? this.#ending.get(taskId)
   }
 
+  /** From the check to the note that it is being made nothing else happens: a server that was retired meanwhile would be one with a lease. */
   async #makeFor(request: CheckedLeaseRequest, stillWanted: () => void = () => {}): Promise<HeldLease> {
-    const making = this.#make(request, stillWanted).finally(() => this.#making.delete(request.taskId))
+    this.#admission.check()
+    const making = this.#make(request, stillWanted).finally(() => {
+      if (this.#making.get(request.taskId) === making) this.#making.delete(request.taskId)
+      this.#peaks.note(this.#slots.inUse)
+    })
     this.#making.set(request.taskId, making)
+    this.#peaks.note(this.#slots.inUse)
     return making
   }
 
@@ -254,15 +373,17 @@ export class LeaseTable {
       throw error
     }
     const held = new HeldLease({
-      leaseId: randomUUID(),
+      leaseId: this.#ids.next(),
       taskId: request.taskId,
       owner: request.owner,
+      metadata: request.metadata,
       slot,
       terms: this.#terms,
       ttlMs: request.ttlMs,
       provisional: request.provisional,
       nowMs: this.#clock.now(),
     })
+    this.#making.delete(held.taskId)
     this.#byId.set(held.leaseId, held)
     this.#byTask.set(held.taskId, held)
     this.#expireInTime(held)
@@ -296,6 +417,7 @@ export class LeaseTable {
     this.#onEnd(held)
     const ending = this.#slots.giveBack(held.slot).finally(() => this.#ending.delete(held.taskId))
     this.#ending.set(held.taskId, ending)
+    this.#peaks.note(this.#slots.inUse)
     await ending
     this.#log.info({ leaseId: held.leaseId, taskId: held.taskId, slot: held.slot.number, why }, 'lease ended')
   }
@@ -304,6 +426,16 @@ export class LeaseTable {
     this.#ended.set(leaseId, why)
     if (this.#ended.size > rememberedEnds) this.#ended.delete(this.#ended.keys().next().value as string)
   }
+}
+
+async function outcomeOf(execution: Execution): Promise<void> {
+  while (!execution.outcome) await once(execution, 'progress')
+}
+
+function leaseLost(leaseId: string, how: string, restarted = false): SlotpoolError {
+  return new SlotpoolError('LEASE_LOST', `lease ${leaseId} has ended: ${how}`, {
+    details: { leaseId, ...(restarted ? { restarted } : {}) },
+  })
 }
 
 function jailEnded(): SlotpoolError {

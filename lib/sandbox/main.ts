@@ -63,6 +63,7 @@ async function main(words: readonly string[]): Promise<void> {
     limits,
     groups,
     mounts: args.mounts.map(({ target, readOnly, description }) => ({ target, readOnly, description })),
+    ...(args['max-reuses'] === undefined ? {} : { maxReuses: args['max-reuses'] }),
     runtime: new JailRuntime(pipesFolder),
     ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),
     onIdle: () => void stop('nobody used this pool'),
@@ -81,7 +82,12 @@ async function main(words: readonly string[]): Promise<void> {
     )
     return stopping
   }
-  process.on('SIGTERM', () => void stop('SIGTERM'))
+  let drained: Promise<void> | undefined
+  process.on('SIGTERM', () => {
+    // Who says it a second time does not want to wait.
+    if (drained) void stop('SIGTERM')
+    drained ??= server.drain(args['drain-ms']).then(() => stop('SIGTERM'))
+  })
   process.on('SIGINT', () => void stop('SIGINT'))
   // The starter's terminal may go; the pool stays.
   process.on('SIGHUP', () => {})

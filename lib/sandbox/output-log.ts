@@ -31,6 +31,13 @@ export class OutputLog {
     this.#retainedBytes = retainedBytes
   }
 
+  /** One of which nothing is held but how long it was. */
+  static lost(bytes: number): OutputLog {
+    const log = new OutputLog(0)
+    log.#end = bytes
+    return log
+  }
+
   /** Bytes written so far. */
   get bytes(): number {
     return this.#end
@@ -55,6 +62,11 @@ export class OutputLog {
     const before = chunk.copy(this.#ring, at)
     if (before < chunk.length) chunk.copy(this.#ring, 0, before)
     this.#end += chunk.length
+  }
+
+  /** There will be no more: gives back the room that was kept for it. */
+  settle(): void {
+    if (this.#end < this.#ring.length) this.#renew(this.#end)
   }
 
   /** Begins to read at an absolute offset. */

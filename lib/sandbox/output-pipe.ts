@@ -105,6 +105,7 @@ export class OutputPipe {
 
   #end(end: PipeEnd): void {
     this.#over = true
+    this.#reader = undefined
     this.#onOver(end)
   }
 }

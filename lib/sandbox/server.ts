@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -20,6 +21,7 @@ import { addRoutes } from './routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
 import { Slots } from './slots.ts'
 import { serverVersion } from './version.ts'
+import { WantedSize } from './wanted-size.ts'
 
 /** How long the status waits for slots that are made ready for the first time: a pool just started is seen with its slots idle. */
 const fillPatienceMs = 1_000
@@ -38,6 +40,8 @@ export interface SandboxServerOptions {
   groups?: ControlGroups | null
   /** What every slot has of the host, as its tenant is told. Default: nothing. */
   mounts?: readonly MountView[]
+  /** How often each slot is leased at most. Default: as often as it is asked for. */
+  maxReuses?: number
   /** What happens inside of the slots. */
   runtime: SlotRuntime
   /** Calls `onIdle` after so long without a lease and without a request. Default: never. */
@@ -90,16 +94,19 @@ export class SandboxServer {
       groups: options.groups ?? null,
       onMade: (slot) => runtime.makeReady(slot),
       first: isolation.first,
+      maxReuses: options.maxReuses,
       log,
+      clock,
     })
     this.#leases = new LeaseTable({
+      bootId: this.bootId,
       slots: this.#slots,
       terms: { limits: this.#limits, mounts: options.mounts ?? [] },
       clock,
       log,
       onEnd: (held) => this.#executions.forget(held),
     })
-    this.#executions = new Executions(this.#leases, runtime)
+    this.#executions = new Executions(this.#leases, runtime, clock)
     // While the first jail comes up, there is time for the rest.
     this.#filled = this.#slots.start()
     this.#channels = this.#makeChannels()
@@ -114,9 +121,19 @@ export class SandboxServer {
     return address
   }
 
+  /** Serves whoever has the other end of a connection that is no socket. */
+  accept(connection: Duplex): void {
+    this.#app.server.emit('connection', connection)
+  }
+
   /** Keeps no process alive that has nothing else to do. */
   unref(): void {
     this.#app.server.unref()
+  }
+
+  /** How many slots are leased, or about to be. */
+  get leased(): number {
+    return this.#leases.size
   }
 
   status(): ServerStatus {
@@ -126,6 +143,7 @@ export class SandboxServer {
       protocol: protocolVersion,
       version: serverVersion,
       bootId: this.bootId,
+      state: this.#leases.state,
       pool: this.#options.pool,
       isolation: isolation.kind.level,
       isolationReason: isolation.reason,
@@ -137,9 +155,18 @@ export class SandboxServer {
       slots: Array.from({ length: this.#options.slots }, (_, slot) => {
         const held = leased.get(slot)
         const running = held ? [...held.executions.values()].filter((one) => !one.outcome).length : 0
-        return { slot, state: this.#slots.state(slot), lease: held?.describe(this.bootId) ?? null, executions: running }
+        const { state, reason, uses } = this.#slots.place(slot)
+        return { slot, state, reason, uses, lease: held?.describe(this.bootId) ?? null, executions: running }
       }),
     }
+  }
+
+  /**
+   * Gives no new lease any more. Resolves when no command runs and no file is moved, at the latest after `withinMs`: tenants in the middle of
+   * their tasks go on until then, whatever they begin.
+   */
+  drain(withinMs: number): Promise<void> {
+    return this.#leases.drainForGood(withinMs)
   }
 
   /** Ends every lease, wipes every slot and stops serving. */
@@ -148,6 +175,8 @@ export class SandboxServer {
     await this.#leases.releaseAll('the sandbox server was shut down')
     await this.#channels.close()
     await this.#app.close()
+    // Those that are no sockets are not among its own.
+    this.#app.server.closeAllConnections()
     await this.#slots.close()
     await this.#options.runtime.close()
     await this.#options.isolation.kind.close?.()
@@ -185,9 +214,9 @@ export class SandboxServer {
   }
 
   /** @throws {SlotpoolError} `UNAUTHORIZED`, `PROTOCOL_MISMATCH`. */
-  #admit({ headers }: Pick<IncomingMessage, 'headers'>): void {
+  #admit({ headers }: Pick<IncomingMessage, 'headers'>, isUse = true): void {
     this.#authentication.check(headers.authorization)
-    this.#watchIdleness()
+    if (isUse) this.#watchIdleness()
     checkProtocol(headers[protocolHeader])
   }
 
@@ -214,7 +243,9 @@ export class SandboxServer {
     app.addHook('onRequest', async (request, reply) => {
       if (this.#options.beforeRequest) await this.#options.beforeRequest()
       reply.headers(this.#headers)
-      if (request.url !== paths.health) this.#admit(request)
+      if (request.url === paths.health) return
+      // A manager looks after its pool for as long as it has it open; that alone does not keep the pool.
+      this.#admit(request, request.routeOptions.url !== paths.load)
     })
     app.setErrorHandler((error, _request, reply) => {
       const ours = this.#failure(error)
@@ -230,10 +261,10 @@ export class SandboxServer {
     app.get(paths.health, async (): Promise<Health> => ({ ok: true, protocol: protocolVersion, bootId: this.bootId }))
     addRoutes(app, {
       bootId: this.bootId,
-      slots: this.#slots,
       leases: this.#leases,
       executions: this.#executions,
       runtime: this.#options.runtime,
+      wantedSize: new WantedSize(this.#options.clock ?? systemClock),
       status: async () => {
         await Promise.race([this.#filled, delay(fillPatienceMs, undefined, { ref: false })])
         return this.status()

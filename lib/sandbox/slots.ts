@@ -1,84 +1,74 @@
-import { EventEmitter, once } from 'node:events'
-import { join } from 'node:path'
+import { EventEmitter, once, setMaxListeners } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createPool, type Pool } from 'generic-pool'
 import type { Logger } from 'pino'
 import { SlotpoolError } from '../errors.ts'
-import { type LimitsInForce, noLimits } from '../wire/limits.ts'
-import type { SlotState } from '../wire/status.ts'
+import { type Clock, systemClock } from './clock.ts'
 import type { FirstJail } from './jail/choose.ts'
-import type { Jail, JailKind } from './jail/jail.ts'
-import type { ControlGroups } from './limits/control-groups.ts'
-import { DiskWatch } from './limits/disk-watch.ts'
-import { MakingTurns } from './making-turns.ts'
-import { SlotBounds } from './slot-bounds.ts'
+import { type Slot, SlotMaker, type SlotMakerOptions } from './slot-maker.ts'
+import { SlotPlace } from './slot-place.ts'
+import { type Gone, type Ready, SlotRenewal } from './slot-renewal.ts'
 
-/** A slot made ready for one lease: its number, and the jail and folders that only this lease will ever see. */
-export interface Slot {
-  number: number
-  jail: Jail
-  bounds: SlotBounds
-}
+export type { Slot } from './slot-maker.ts'
 
 /** How long a new lease waits for a slot that is being made ready; it normally takes hundredths of a second. */
 const preparingPatienceMs = 10_000
 
-/** A number to make a slot of, and the jail that had it before, which may not have come to its end. */
-type Vacancy = { number: number; before: Jail | undefined }
+/** How much later than its health check a jail may be seen to have ended. */
+const jailEndMs = 100
 
-type Stocked = { number: number; root: string; over: boolean } & ({ slot: Slot } | { failure: unknown; before: Jail | undefined })
+/** A slot that is ready; or what stands for a number that is out of service, and keeps the stock from having another made for it. */
+type Stocked = Ready | Gone
+
+export interface SlotsOptions extends SlotMakerOptions {
+  count: number
+  /** A number of which so many slots were given out is spent. Default: none ever is. */
+  maxReuses?: number | undefined
+  /** A jail of this kind that slot 0 has first; it is ended and wiped as those that are made here. Default: slot 0 is made, as all others. */
+  first?: FirstJail | undefined
+  log: Logger
+  clock?: Clock
+}
 
 /**
  * The slots of this container. Their jails are made ahead of time, each is used for one lease, and a slot that comes back is made anew:
- * no tenant ever meets what another left.
+ * no tenant ever meets what another left. A number of which that can no longer be said is out of service, and the others go on.
  */
 export class Slots {
   readonly count: number
-  readonly #kind: JailKind
-  readonly #folder: string
-  readonly #limits: LimitsInForce
-  readonly #groups: ControlGroups | null
-  readonly #onMade: ((slot: Slot) => void) | undefined
+  readonly #renewal: SlotRenewal
   readonly #log: Logger
-  readonly #pool: Pool<Stocked>
-  readonly #states: SlotState[]
-  /** Numbers that no jail has any more. A slot that is being given back still has its own: its processes may yet live under its uid. */
-  readonly #free: Vacancy[]
+  readonly #stock: Pool<Stocked>
+  readonly #places: readonly SlotPlace[]
+  /** Numbers to make a slot of, each with the one that had it before. */
+  readonly #vacant: { place: SlotPlace; before: Ready | undefined }[]
   #taking = 0
-  readonly #stocked = new WeakMap<Slot, Stocked>()
-  #first: FirstJail | undefined
-  readonly #turns = new MakingTurns()
-  #closing = false
-  readonly #changes = new EventEmitter<{ idle: []; prepared: [] }>().setMaxListeners(0)
-  #prepared = 0
-  #generation = 0
+  #given = 0
+  readonly #leased = new WeakMap<Slot, Ready>()
+  /** What was taken out of the stock that stands for a number out of service. */
+  readonly #gone = new Set<Gone>()
+  readonly #closing = new AbortController()
+  readonly #changes = new EventEmitter<{ change: [] }>().setMaxListeners(0)
 
-  constructor(options: {
-    count: number
-    kind: JailKind
-    folder: string
-    /** The limits that hold for each slot. Default: none. */
-    limits?: LimitsInForce
-    /** The server's control groups. Default: there are none. */
-    groups?: ControlGroups | null
-    /** Called with each slot that was made, before anybody has it. */
-    onMade?: (slot: Slot) => void
-    /** A jail of this kind that slot 0 has first; it is ended and wiped as those that are made here. Default: slot 0 is made, as all others. */
-    first?: FirstJail | undefined
-    log: Logger
-  }) {
+  constructor(options: SlotsOptions) {
     this.count = options.count
-    this.#kind = options.kind
-    this.#folder = options.folder
-    this.#limits = options.limits ?? noLimits
-    this.#groups = options.groups ?? null
-    this.#onMade = options.onMade
-    this.#first = options.first
     this.#log = options.log
-    this.#states = new Array<SlotState>(options.count).fill('wiping')
-    this.#free = [...this.#states.keys()].map((number) => ({ number, before: undefined }))
-    this.#pool = createPool<Stocked>(
-      { create: () => this.#prepare(), destroy: (one) => this.#discard(one), validate: async (one) => this.#usable(one) },
-      // Every slot is always either leased or being kept ready.
+    // Each number may wait for it.
+    setMaxListeners(0, this.#closing.signal)
+    this.#renewal = new SlotRenewal({
+      maker: new SlotMaker(options),
+      maxReuses: options.maxReuses ?? Number.POSITIVE_INFINITY,
+      first: options.first,
+      clock: options.clock ?? systemClock,
+      log: options.log,
+      closing: this.#closing.signal,
+      onChange: () => this.#changes.emit('change'),
+    })
+    this.#places = Array.from({ length: options.count }, (_, number) => new SlotPlace(number))
+    this.#vacant = this.#places.map((place) => ({ place, before: undefined }))
+    this.#stock = createPool<Stocked>(
+      { create: () => this.#makeNext(), destroy: (one) => this.#letGo(one), validate: (one) => this.#isFit(one) },
+      // Every slot is always leased, being kept ready, or out of service.
       {
         min: options.count,
         max: options.count,
@@ -88,158 +78,146 @@ export class Slots {
         autostart: false,
       },
     )
-    this.#pool.on('factoryDestroyError', (error) => this.#log.error({ err: error }, 'a slot could not be wiped'))
   }
 
-  /** Makes all slots ready; resolves when each has been, leased since or not, or could not be. */
+  /** Makes all slots ready; resolves when each has been, leased since or not, or could not be at the first attempt. */
   async start(): Promise<void> {
-    this.#pool.start()
-    while (this.#prepared < this.count) await once(this.#changes, 'prepared')
+    this.#stock.start()
+    while (this.#places.some(({ tried }) => !tried)) await once(this.#changes, 'change')
   }
 
-  state(number: number): SlotState {
-    return this.#states[number] as SlotState
+  /** What is known of a number's slots. */
+  place(number: number): Pick<SlotPlace, 'state' | 'reason' | 'uses'> {
+    return this.#places[number] as SlotPlace
   }
 
   get idle(): number {
-    return this.#states.filter((state) => state === 'idle').length
+    return this.#places.filter(({ state }) => state === 'idle').length
+  }
+
+  /** Slots that somebody has, or is about to have. */
+  get inUse(): number {
+    return this.#given + this.#taking
+  }
+
+  /** Slots that nobody gets any more. */
+  get outOfService(): number {
+    return this.#places.filter(({ inService }) => !inService).length
   }
 
   /**
    * Takes a slot that is ready, or soon will be.
    *
-   * @throws {SlotpoolError} `SLOT_UNAVAILABLE` when all are leased; `JAIL_FAILED` when none of the others could be made.
+   * @throws {SlotpoolError} `SLOT_UNAVAILABLE` when all are leased or out of service; `JAIL_FAILED` when it waited for the last that might have
+   *   been made.
    */
   async take(): Promise<Slot> {
     // Those who are about to have one count, too: nobody waits for a slot that is already promised.
-    if (this.#taking >= this.#states.filter((state) => state !== 'leased').length) throw this.#full()
+    if (this.#taking >= this.#available) throw this.#full()
     this.#taking++
-    const stocked = await this.#takeUsable().finally(() => this.#taking--)
-    this.#states[stocked.number] = 'leased'
-    const { slot } = stocked
-    this.#stocked.set(slot, stocked)
-    return slot
-  }
-
-  /** One that failed is made anew behind this, and another taken. When as many have failed as there are to be had, that is the answer. */
-  async #takeUsable(): Promise<Extract<Stocked, { slot: Slot }>> {
-    for (let failures = 1; ; failures++) {
-      const stocked = await this.#pool.acquire().catch((cause) => {
-        throw this.#full(cause)
-      })
-      if ('slot' in stocked) return stocked
-      const available = this.#states.filter((state) => state !== 'leased').length
-      await this.#pool.destroy(stocked)
-      if (failures >= available) throw SlotpoolError.from(stocked.failure)
+    try {
+      const ready = await this.#takeReady()
+      const { place, slot } = ready
+      this.#given++
+      place.become('leased')
+      place.uses++
+      place.failures = 0
+      this.#leased.set(slot, ready)
+      return slot
+    } finally {
+      // In one step with the slot's being leased: in between it would seem to be to be had.
+      this.#taking--
     }
   }
 
   /** Ends every process of the slot; resolves when none is left. What else it had goes, and the slot is made anew, behind that. */
   async giveBack(slot: Slot): Promise<void> {
-    const stocked = this.#stocked.get(slot) as Stocked
-    this.#stocked.delete(slot)
-    this.#states[slot.number] = 'wiping'
-    const ending = endWhole(slot).finally(() => {
-      this.#pool.destroy(stocked).catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot could not be given back'))
-    })
+    const ready = this.#leased.get(slot) as Ready
+    this.#leased.delete(slot)
+    this.#given--
+    ready.place.become('wiping')
+    const ending = this.#renewal.end(ready)
+    const giveUp = (): void => {
+      this.#stock.destroy(ready).catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot could not be given back'))
+    }
+    ending.then(giveUp, giveUp)
     // A jail that says by itself that it has ended has no process any more. Its network takes ten times as long to go.
-    const first = await Promise.race([slot.jail.ended.then(() => 'jail'), ending])
-    if (first === 'jail') ending.catch((error) => this.#log.error({ err: error, slot: slot.number }, 'a slot did not end as a whole'))
+    await Promise.race([slot.jail.ended, ending])
   }
 
   /** Resolves as soon as a slot is idle, at the latest after `waitMs`, with how many are. */
   async whenIdle(waitMs: number, signal?: AbortSignal): Promise<number> {
-    if (this.idle === 0 && waitMs > 0) {
-      const timeout = AbortSignal.timeout(waitMs)
-      await once(this.#changes, 'idle', { signal: signal ? AbortSignal.any([signal, timeout]) : timeout }).catch(() => {})
-    }
+    if (this.idle > 0 || waitMs <= 0) return this.idle
+    const timeout = AbortSignal.timeout(waitMs)
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout
+    while (this.idle === 0 && !either.aborted) await once(this.#changes, 'change', { signal: either }).catch(() => {})
     return this.idle
   }
 
   /** Ends and wipes all slots. No slot may be leased any more. */
   async close(): Promise<void> {
-    this.#closing = true
-    await this.#pool.drain()
-    await this.#pool.clear()
+    this.#closing.abort()
+    const drained = this.#stock.drain()
+    for (const gone of this.#gone) await this.#stock.destroy(gone)
+    await drained
+    await this.#stock.clear()
+    await this.#renewal.clearRemains()
+  }
+
+  /** How many are not leased and will be ready some time. */
+  get #available(): number {
+    return this.#places.filter(({ state, inService }) => inService && state !== 'leased').length
+  }
+
+  async #takeReady(): Promise<Ready> {
+    for (;;) {
+      const stocked = await this.#stock.acquire().catch((cause) => {
+        throw this.#full(cause)
+      })
+      if ('slot' in stocked) return stocked
+      const closing = this.#closing.signal.aborted
+      // Never given back, it keeps its room in the stock.
+      if (!closing) this.#gone.add(stocked)
+      else await this.#stock.destroy(stocked)
+      if (closing || this.#taking > this.#available) throw stocked.failure === null ? this.#full() : SlotpoolError.from(stocked.failure)
+    }
   }
 
   #full(cause?: unknown): SlotpoolError {
-    return new SlotpoolError('SLOT_UNAVAILABLE', `all ${this.count} slots of this container are leased`, {
-      details: { slots: this.count },
+    const reasons = this.#places.flatMap(({ number, reason }) => (reason === null ? [] : [`slot ${number}: ${reason}`]))
+    const others = reasons.length === 0 ? '' : ` or out of order (${reasons[0]}${reasons.length > 1 ? '; …' : ''})`
+    return new SlotpoolError('SLOT_UNAVAILABLE', `all ${this.count} slots of this container are leased${others}`, {
+      details: { slots: this.count, ...(reasons.length === 0 ? {} : { reasons }) },
       ...(cause === undefined ? {} : { cause }),
     })
   }
 
-  /** Never rejects: generic-pool would try again at once, for ever, and keep the reason to itself. */
-  async #prepare(): Promise<Stocked> {
-    // The pool makes one for each that it let go, so there is one.
-    const { number, before } = this.#free.shift() as Vacancy
-    this.#states[number] = 'preparing'
-    const first = number === 0 ? this.#first : undefined
-    if (first) this.#first = undefined
-    const root = first?.root ?? join(this.#folder, `${number}-${this.#generation++}`)
-    let alive = before
-    try {
-      // Where the jail before it could not be ended, its processes must be gone now: they may have the very uid of the next tenant.
-      await before?.end()
-      alive = undefined
-      const slot = await this.#turns.inTurn(() => this.#make(number, root, first?.jail))
-      this.#states[number] = 'idle'
-      this.#changes.emit('idle')
-      const stocked: Stocked = { number, root, over: false, slot }
-      void slot.jail.ended.then(() => {
-        stocked.over = true
-      })
-      return stocked
-    } catch (failure) {
-      if (!this.#closing) this.#log.error({ err: failure, slot: number }, 'a slot could not be made ready')
-      this.#states[number] = 'failed'
-      return { number, root, over: true, failure, before: alive }
-    } finally {
-      this.#prepared++
-      this.#changes.emit('prepared')
+  /** The next slot of a number that has none. Never rejects: generic-pool would try again at once, for ever, and keep the reason to itself. */
+  #makeNext(): Promise<Stocked> {
+    // The stock makes one for each that it let go, so there is one.
+    const { place, before } = this.#vacant.shift() as { place: SlotPlace; before: Ready | undefined }
+    return this.#renewal.next(place, before)
+  }
+
+  /** Takes in what the stock lets go of: its number is made anew behind that. */
+  async #letGo(stocked: Stocked): Promise<void> {
+    if (!('slot' in stocked)) return
+    if (this.#closing.signal.aborted) await this.#renewal.clearAway(stocked)
+    else this.#vacant.push({ place: stocked.place, before: stocked })
+  }
+
+  /** Whether what is in the stock may be had. A slot that may not is made anew behind this, or taken out of service. */
+  async #isFit(stocked: Stocked): Promise<boolean> {
+    if (!('slot' in stocked)) return true
+    const { slot, place } = stocked
+    if (!stocked.over) {
+      const fault = slot.jail.fault?.() ?? null
+      if (fault === null) return true
+      // One that has just ended, for want of memory perhaps, may say so a moment later: that passes.
+      const ended = await Promise.race([slot.jail.ended.then(() => true), delay(jailEndMs, false)])
+      if (!ended) stocked.fault = fault
     }
+    place.failures++
+    return false
   }
-
-  async #make(number: number, root: string, made?: Jail): Promise<Slot> {
-    if (this.#closing && !made) throw new SlotpoolError('SLOT_UNAVAILABLE', 'the sandbox server is being shut down')
-    const jail = made ?? (await this.#kind.make(number, root))
-    const bounds = await this.#bounds(number, root, jail).catch(async (error) => {
-      await jail.end()
-      throw error
-    })
-    const slot = { number, jail, bounds }
-    this.#onMade?.(slot)
-    return slot
-  }
-
-  async #bounds(number: number, root: string, jail: Jail): Promise<SlotBounds> {
-    const counted = (name: 'memoryBytes' | 'processes' | 'cpuWeight'): number | null => {
-      const limit = this.#limits[name]
-      return limit?.by === 'cgroup' ? limit.value : null
-    }
-    const limits = { memoryBytes: counted('memoryBytes'), processes: counted('processes'), cpuWeight: counted('cpuWeight') }
-    const maxBytes = this.#limits.diskBytes?.value
-    const disk = maxBytes === undefined ? null : new DiskWatch({ folders: [root], maxBytes, holders: () => jail.processes() })
-    return new SlotBounds({ limits: this.#limits, group: (await this.#groups?.slot(number, limits)) ?? null, disk })
-  }
-
-  async #discard(stocked: Stocked): Promise<void> {
-    // At once, since the pool makes the next slot without waiting for this; its jail has ended, unless all are being closed.
-    this.#states[stocked.number] = 'wiping'
-    this.#free.push({ number: stocked.number, before: 'slot' in stocked ? stocked.slot.jail : stocked.before })
-    if ('slot' in stocked) await endWhole(stocked.slot)
-    await this.#kind.wipe(stocked.root)
-  }
-
-  /** A ready jail that ended by itself, for want of memory perhaps, is replaced before anybody gets it. */
-  async #usable(stocked: Stocked): Promise<boolean> {
-    return 'failure' in stocked || !stocked.over
-  }
-}
-
-/** Ends a jail with all that it had, and its control groups. */
-async function endWhole({ jail, bounds }: Pick<Slot, 'jail' | 'bounds'>): Promise<void> {
-  await jail.end()
-  await bounds.end()
 }

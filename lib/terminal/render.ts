@@ -10,7 +10,10 @@ export interface TerminalResult {
   output: string
   /** The command's own; 124 after a timeout, 128 and the signal's number after a signal, 125 when slotpool failed. */
   exit_code: number
-  /** Null unless slotpool failed, the time was up or a limit was reached: what happened, whether to try again, and what to do. */
+  /**
+   * Null unless slotpool failed, the time was up or a limit was reached: the kind of the failure (`timeout`, `limit`, `lost`, …) and a colon, then what
+   * happened, whether to try again, and what to do.
+   */
   error: string | null
 }
 
@@ -62,7 +65,11 @@ export interface CommandBounds {
 /** A command that was run, for the model. */
 export function renderResult(result: ExecResult, bounds: CommandBounds): TerminalResult {
   const notes = [timeoutNote(result.timeout, bounds), limitNote(result.limit, bounds.limits)].filter((note) => note !== null)
-  return { output: result.stdout, exit_code: exitCodeOf(result), error: notes.length === 0 ? null : notes.join(' ') }
+  return {
+    output: result.stdout,
+    exit_code: exitCodeOf(result),
+    error: notes.length === 0 ? null : `${result.failure?.kind ?? 'limit'}: ${notes.join(' ')}`,
+  }
 }
 
 function timeoutNote(timeout: TimeoutKind | null, { timeoutMs, noOutputTimeoutMs = 0 }: CommandBounds): string | null {
@@ -77,7 +84,7 @@ function timeoutNote(timeout: TimeoutKind | null, { timeoutMs, noOutputTimeoutMs
 /** A failure of slotpool, for the model. */
 export function renderFailure(error: SlotpoolError): TerminalResult {
   const output = error.code === 'CANCELLED' && typeof error.details.stdout === 'string' ? error.details.stdout : ''
-  return { output, exit_code: failureExitCode, error: `${error.code}: ${sentence(error.message)} ${whatNow(error)}` }
+  return { output, exit_code: failureExitCode, error: `${error.failure}: ${error.code}: ${sentence(error.message)} ${whatNow(error)}` }
 }
 
 function whatNow(error: SlotpoolError): string {

@@ -1,7 +1,14 @@
-/** How a sandbox server is reached: HTTP at `url`, through `socketPath` where both ends share the machine. */
+import type { Duplex } from 'node:stream'
+
+/**
+ * How a sandbox server is reached: HTTP at `url`, through `socketPath` where both ends share the machine, over what `connect` makes where both are
+ * in one process.
+ */
 export interface Endpoint {
   url: string
   socketPath?: string
+  /** Makes one end of a connection that is open at once; the server has the other. */
+  connect?: () => Duplex
 }
 
 /** Where its socket is, for `net.connect`. */

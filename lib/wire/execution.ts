@@ -44,6 +44,9 @@ export const serverPhases = z.object({
   drainMs: z.number(),
 })
 
+/** Whether an attempt at an execution that is refused from now on had not come by then. */
+export const refusalAnswer = z.object({ refused: z.boolean() })
+
 /** How an execution ended. Exactly one of `exitCode` and `signal` is set. */
 export const executionEnd = z.object({
   executionId: z.string(),
@@ -80,6 +83,8 @@ export const channelRequest = z.strictObject({
   stderr: z.int().min(0).default(0),
   /** What is run. Without it, an execution is followed that runs, or ran. */
   request: executionRequest.optional(),
+  /** Another word each time that somebody asks for it to be run: by it the one is refused that may still be on its way, and no other. */
+  attempt: executionId.optional(),
 })
 export type ChannelRequest = z.input<typeof channelRequest>
 export type CheckedChannelRequest = z.output<typeof channelRequest>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { limitsInForce } from './limits.ts'
+import { leaseMetadata } from './metadata.ts'
 import { mountView } from './mount.ts'
 
 /** Names a task. Any text a caller may have at hand, without control characters. */
@@ -40,6 +41,8 @@ export const leaseRequest = z.strictObject({
    * Asked for where a pool has several containers, so that a task cannot end up with a slot in two of them.
    */
   provisional: z.boolean().default(false),
+  /** Noted down with a lease that is made for it; who joins one that the task has changes nothing of its own. */
+  metadata: leaseMetadata.default({}),
 })
 export type LeaseRequest = z.input<typeof leaseRequest>
 export type CheckedLeaseRequest = z.output<typeof leaseRequest>
@@ -54,6 +57,8 @@ export const lease = z.object({
   /** The boot of the sandbox server that gave the lease; a restart has another and knows none of the old leases. */
   bootId: z.string(),
   provisional: z.boolean(),
+  /** What whoever made it noted down with it. */
+  metadata: z.record(z.string(), z.string()),
   /** When the lease ends unless it is used or renewed: milliseconds since the epoch, by the sandbox server's clock. */
   expiresAtMs: z.number(),
   /** The absolute path of the workspace, as the slot's own processes see it. */

@@ -3,7 +3,7 @@
  *
  * Each side sends this number with every message. It goes up when an older peer would misunderstand a newer one.
  */
-export const protocolVersion = 4
+export const protocolVersion = 5
 
 /** Request and response header that carries {@link protocolVersion}. */
 export const protocolHeader = 'slotpool-protocol'
@@ -25,6 +25,9 @@ export const paths = {
   health: '/healthz',
   status: '/v1/status',
   idle: '/v1/idle',
+  load: '/v1/load',
+  draining: '/v1/draining',
+  retire: '/v1/retire',
   leases: '/v1/leases',
   leaseOfTask: (taskId: string) => `/v1/leases?taskId=${encodeURIComponent(taskId)}`,
   /** The lease that a task has, here or elsewhere, as its home knows it. */
@@ -41,6 +44,8 @@ export const paths = {
   renew: (leaseId: string) => `/v1/leases/${leaseId}/renew`,
   confirm: (leaseId: string) => `/v1/leases/${leaseId}/confirm`,
   channel: '/v1/channel',
+  refusedAttempt: (leaseId: string, executionId: string, attempt: string) =>
+    `/v1/leases/${leaseId}/executions/${executionId}/attempts/${attempt}/refuse`,
   execution: (leaseId: string, executionId: string) => `/v1/leases/${leaseId}/executions/${executionId}`,
   file: (leaseId: string, path: string, options: FileOptions = {}) => `/v1/leases/${leaseId}/files?${fileOptions(path, options)}`,
   fileList: (leaseId: string, path: string, options: FileOptions) => `/v1/leases/${leaseId}/files/list?${fileOptions(path, options)}`,

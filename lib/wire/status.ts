@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { isolationLevels, lease, networkLevels, rootKinds } from './lease.ts'
 import { limitsInForce } from './limits.ts'
+import { serverStates } from './load.ts'
 
-export const slotStates = ['preparing', 'idle', 'leased', 'wiping', 'failed'] as const
+/** `failed` is tried again soon; of `quarantined` and `spent` there is no slot again. */
+export const slotStates = ['preparing', 'idle', 'leased', 'wiping', 'failed', 'quarantined', 'spent'] as const
 export type SlotState = (typeof slotStates)[number]
 
 /** `GET /healthz`, without a token: that the server is there, which protocol it speaks and which boot it is. */
@@ -15,6 +17,7 @@ export const serverStatus = z.object({
   /** The version of the slotpool package that the server was built from. */
   version: z.string(),
   bootId: z.string(),
+  state: z.enum(serverStates),
   pool: z.string(),
   isolation: z.enum(isolationLevels),
   /** Why the isolation is not the strongest one, or null. */
@@ -27,7 +30,18 @@ export const serverStatus = z.object({
   networkReason: z.string().nullable(),
   /** The same for each slot. */
   limits: limitsInForce,
-  slots: z.array(z.object({ slot: z.int(), state: z.enum(slotStates), lease: lease.nullable(), executions: z.int() })),
+  slots: z.array(
+    z.object({
+      slot: z.int(),
+      state: z.enum(slotStates),
+      /** Why it failed, was quarantined or is spent; else null. */
+      reason: z.string().nullable(),
+      /** How often it was leased. */
+      uses: z.int(),
+      lease: lease.nullable(),
+      executions: z.int(),
+    }),
+  ),
 })
 export type ServerStatus = z.infer<typeof serverStatus>
 

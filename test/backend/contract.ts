@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { sleepers } from '../fixtures/sleepers.ts'
+import { changeContract } from './contract/changes.ts'
 import { commandContract } from './contract/commands.ts'
 import { containerContract } from './contract/containers.ts'
 import { executionContract } from './contract/executions.ts'
@@ -16,7 +17,9 @@ const sleeper = sleepers()
 /** What every backend has to do, through `SlotPool`, as its users meet it. */
 export async function backendContract(t: Test, subject: ContractSubject): Promise<void> {
   const timeout = 240_000
-  await t.test('containers', { timeout }, (t) => containerContract(t, subject))
+  const skip = subject.containersAs === undefined ? false : `as with ${subject.containersAs}`
+  await t.test('containers', { timeout, skip }, (t) => containerContract(t, subject))
+  await t.test('changes', { timeout, skip }, (t) => changeContract(t, subject))
   await t.test('one small pool', { timeout }, async (t) => {
     // What one container can show is shown by one: on some backends a pool takes seconds to make.
     const under = await openPool(t, subject, { slots: 2, min: 1, max: 1 })
@@ -32,5 +35,5 @@ export async function backendContract(t: Test, subject: ContractSubject): Promis
     })
   })
   if (subject.mounts) await t.test('mounts', { timeout }, (t) => mountContract(t, subject))
-  await t.test('many tasks', { timeout }, (t) => manyTasksContract(t, subject))
+  await t.test('many tasks', { timeout, skip }, (t) => manyTasksContract(t, subject))
 }

@@ -11,13 +11,12 @@ async function opened(t: Test, options: SlotPoolOptions): Promise<{ name: string
   return { name: backend.name, notices }
 }
 
-/** No Docker engine is where this process looks for one. */
-function withoutDocker(t: Test): void {
-  const before = process.env.DOCKER_HOST
-  process.env.DOCKER_HOST = `unix://${join(t.testdir(), 'none.sock')}`
+function withVariable(t: Test, name: string, value: string): void {
+  const before = process.env[name]
+  process.env[name] = value
   t.teardown(() => {
-    if (before === undefined) delete process.env.DOCKER_HOST
-    else process.env.DOCKER_HOST = before
+    if (before === undefined) delete process.env[name]
+    else process.env[name] = before
   })
 }
 
@@ -47,8 +46,20 @@ t.test('nomad, where none answers', async (t) => {
   t.notMatch(notices[0], /\n/)
 })
 
+t.test('nomad, where one is to be started and cannot be', async (t) => {
+  const address = await deadAddress()
+  const nomad = { address, autostart: true }
+  withVariable(t, 'PATH', t.testdir())
+  withVariable(t, 'XDG_STATE_HOME', t.testdirName)
+  await t.rejects(opened(t, { env: 'nomad', nomad }), { code: 'NOMAD_UNAVAILABLE', message: /nomad is not on PATH/ })
+  const { name, notices } = await opened(t, { env: 'nomad', nomad: { ...nomad, fallback: 'local' } })
+  t.equal(name, 'local')
+  t.match(notices, [`slotpool: no Nomad agent answers at ${address}, and none can be started: nomad is not on PATH`])
+  t.match(notices[0], /; using local instead \(TERMINAL_NOMAD_FALLBACK=local\)$/)
+})
+
 t.test('the first that answers', async (t) => {
-  withoutDocker(t)
+  withVariable(t, 'DOCKER_HOST', `unix://${join(t.testdir(), 'none.sock')}`)
   t.same(await opened(t, { env: 'sandbox', nomad: { address: await deadAddress() } }), { name: 'local', notices: [] })
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { escapeXml, renderChart } from '../../bench/chart.ts'
+import { renderChart } from '../../bench/chart.ts'
 import { summarize } from '../../bench/statistics.ts'
+import { escapeXml } from '../../bench/svg.ts'
 
 t.test('text is text, whatever is in it', async (t) => {
   t.equal(escapeXml(`<a href="x">&'\u0007`), '&lt;a href=&quot;x&quot;&gt;&amp;&apos; ')

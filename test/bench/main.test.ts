@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { parseArguments } from '../../bench/arguments.ts'
+import { UsageError } from '../../bench/command-line.ts'
 import { descendants } from '../../bench/server-process.ts'
 import { packageRoot } from '../../lib/package-root.ts'
 import { allProcesses, type ProcessStat, processStat } from '../../lib/sandbox/processes.ts'
-
-const program = join(packageRoot(), 'bench', 'main.ts')
+import { sourceArgs } from '../fixtures/source.ts'
 
 /** A run of the benchmark that finds no peer but what every machine has, and keeps its files in a folder of the test's own. */
 async function bench(t: Test, args: readonly string[]) {
@@ -20,7 +21,11 @@ async function bench(t: Test, args: readonly string[]) {
   const env: NodeJS.ProcessEnv = {}
   for (const [name, value] of Object.entries(process.env)) if (!/^(TERMINAL|NOMAD|BENCH)_|^NODE_OPTIONS$/.test(name)) env[name] = value
   Object.assign(env, { TMPDIR: folder, DOCKER_HOST: 'unix:///nowhere/docker.sock', BENCH_PYTHON: '/nowhere/python' })
-  const child = spawn(process.execPath, ['--import=tsx', program, ...args], { cwd: packageRoot(), env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...sourceArgs('bench/main.ts'), ...args], {
+    cwd: packageRoot(),
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const stdout = text(child.stdout)
   let stderr = ''
   const heard = new EventEmitter()
@@ -76,22 +81,17 @@ t.test('what is not there is named with the reason, and the others are measured'
 })
 
 t.test('an interrupted run leaves nothing behind', async (t) => {
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const) {
-    // So many that it does not end by itself.
-    const run = await bench(t, ['exec-latency', '--backend', 'local', '--samples', '1000000000'])
-    await run.said('exec-latency: measuring')
-    const made = await madeBy(run.child, run.folder)
-    t.ok(made.processes.length >= 4, `driver, server and jails run: ${made.processes.length} processes`)
-    t.ok(existsSync(made.stateDir), 'slots have folders')
-    run.child.kill(signal)
-    t.same(await run.ended, [code, null], signal)
-    t.same(await leftOf(made.processes), [], 'no process of it is left')
-    t.notOk(existsSync(dirname(made.stateDir)), 'no slot is left')
-    t.same(await run.files(), [], 'no file is left')
-  }
+  // So many that it does not end by itself.
+  const run = await bench(t, ['exec-latency', '--backend', 'local', '--samples', '1000000000'])
+  await run.said('exec-latency: measuring')
+  const made = await madeBy(run.child, run.folder)
+  t.ok(made.processes.length >= 4, `driver, server and jails run: ${made.processes.length} processes`)
+  t.ok(existsSync(made.stateDir), 'slots have folders')
+  run.child.kill('SIGINT')
+  t.same(await run.ended, [130, null])
+  t.same(await leftOf(made.processes), [], 'no process of it is left')
+  t.notOk(existsSync(dirname(made.stateDir)), 'no slot is left')
+  t.same(await run.files(), [], 'no file is left')
 })
 
 /** The processes that a run has started, its pool's server included, and the folder of that server's slots. */
@@ -119,16 +119,19 @@ async function leftOf(processes: readonly ProcessStat[]): Promise<ProcessStat[]>
 }
 
 t.test('what nobody knows is refused before anything is made', async (t) => {
-  for (const [args, said] of [
-    [['exec-latncy'], 'got scenario exec-latncy, expected one of exec-latency, '],
+  const run = await bench(t, ['exec-latncy'])
+  t.same(await run.ended, [2, null])
+  t.match(run.stderr(), 'got scenario exec-latncy, expected one of exec-latency, ')
+  t.equal(await run.stdout, '')
+  t.same(await run.files(), [])
+  for (const [args, message] of [
     [['--backend', 'podman'], '--backend: got podman, expected one or more of local, docker, nomad'],
     [['--samples', '0'], '--samples: got 0, expected a whole number, at least 1'],
-    [['--fast'], "Unknown option '--fast'"],
+    [['--fast'], /^Unknown option '--fast'/],
   ] as const) {
-    const run = await bench(t, args)
-    t.same(await run.ended, [2, null])
-    t.match(run.stderr(), said)
-    t.equal(await run.stdout, '')
-    t.same(await run.files(), [])
+    t.throws(() => parseArguments(args, ['exec-latency']), {
+      constructor: UsageError,
+      message: typeof message === 'string' ? RegExp(`^${message}`) : message,
+    })
   }
 })

@@ -52,6 +52,7 @@ t.test('exec', async (t) => {
       timed_out: false,
       timeout: null,
       limit: null,
+      failure: { kind: 'command', retryable: false },
       skipped_env: [],
       truncated: false,
     })

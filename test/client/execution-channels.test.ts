@@ -2,6 +2,9 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
+import { SlotpoolError } from '../../lib/errors.ts'
+import type { ExecutionEnd } from '../../lib/wire/execution.ts'
+import { frameType, jsonFrame } from '../../lib/wire/frames.ts'
 import { clientThroughProxy } from '../fixtures/cutting-proxy.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 import { testName } from '../fixtures/test-name.ts'
@@ -89,8 +92,55 @@ t.test('what says nothing and hangs up was not reached', async (t) => {
   await t.rejects(ran(client, 'a', 'true'), { code: 'SERVER_UNREACHABLE', retryable: true })
 })
 
+t.test('a connection that breaks while it becomes a channel was lost, wherever it breaks, and nothing was run', async (t) => {
+  const { endpoint, token, lease } = await sandboxServer(t)
+  const { leaseId } = await lease('a')
+  for (const given of [token, 'another']) {
+    const { proxy, client } = await clientThroughProxy(t, { endpoint, token: given })
+    for (let bytes = 0; bytes < 120; bytes += 7) {
+      proxy.cutAfter(bytes)
+      await t.rejects(ran(client, leaseId, 'echo ran >> runs'), { code: 'SERVER_UNREACHABLE', retryable: true }, `after ${bytes} bytes`)
+      t.equal(proxy.cuts, 1)
+    }
+  }
+  const { client } = await clientThroughProxy(t, { endpoint, token })
+  t.equal((await ran(client, leaseId, 'cat runs 2> /dev/null || echo none')).stdout, 'none\n')
+})
+
+t.test('a refusal that breaks off was lost, too', async (t) => {
+  const body = JSON.stringify({ error: { code: 'UNAUTHORIZED', message: 'no', retryable: false } })
+  const head = `HTTP/1.1 401 Unauthorized\r\nContent-Length: ${body.length}\r\n\r\n`
+  const broken = await other(t, (socket) => void socket.end(`${head}${body.slice(0, -1)}`))
+  await t.rejects(ran(broken, 'a', 'true'), { code: 'SERVER_UNREACHABLE' })
+  const whole = await other(t, (socket) => void socket.end(`${head}${body}`))
+  await t.rejects(ran(whole, 'a', 'true'), { code: 'UNAUTHORIZED' })
+})
+
 t.test('a client that is closed while it connects gives up, and so it does afterwards', async (t) => {
   const client = await other(t, (socket) => void socket.once('data', () => client.close()))
   await t.rejects(ran(client, 'a', 'true'), { code: 'SERVER_UNREACHABLE', message: /closed/ })
   await t.rejects(ran(client, 'a', 'true'), { code: 'SERVER_UNREACHABLE', message: /closed/ })
+})
+
+t.test('when a server is known to be gone, what it had answered is had, and nothing else is waited for', async (t) => {
+  const end: ExecutionEnd = {
+    ...{ executionId: 'a', exitCode: 7, signal: null, timedOut: false, timeout: null, limit: null, skippedEnv: [], cancelled: false },
+    ...{ durationMs: 1, phases: { queueMs: 0, enterMs: 0, drainMs: 0 }, stdoutBytes: 0, stderrBytes: 0 },
+  }
+  const gone = new SlotpoolError('LEASE_LOST', 'its container is gone')
+  for (const answers of [true, false]) {
+    const client = await other(t, (socket) => {
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: slotpool-channel\r\n\r\n')
+        socket.once('data', () => {
+          // Its last bytes come after it is known to be gone.
+          void client.close(gone).then(() => answers && socket.end(jsonFrame(frameType.end, end)))
+        })
+      })
+    })
+    const running = ran(client, 'lease', 'make test')
+    if (answers) t.match(await running, { exitCode: 7 })
+    else await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN', message: /its container is gone/ })
+    await t.rejects(ran(client, 'lease', 'true'), gone)
+  }
 })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { frameType } from '../../lib/wire/frames.ts'
 import { channelHead } from '../fixtures/channel-head.ts'
@@ -81,17 +81,9 @@ t.test('who cancels where the server is gone learns soon that nobody can know', 
   await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN', message: /it was to be cancelled/ })
 })
 
-t.test('a command that is said not to have been run is not run when its request arrives late', async (t) => {
-  const commands: string[] = []
-  const { endpoint, token, lease } = await sandboxServer(t, {
-    script: ({ command }) => {
-      commands.push(command)
-      return {}
-    },
-  })
-  const { leaseId } = await lease('a')
+/** A hop to a server that keeps the first command to itself, and breaks its connection; `arrive` lets that arrive after all. */
+async function withholding(t: Test, endpoint: { socketPath: string }, token: string) {
   let held: Buffer | undefined
-  // A hop that keeps the first command to itself, and breaks its connection.
   const hop = createServer((near) => {
     const far = connect(endpoint.socketPath)
     for (const socket of [near, far]) socket.on('error', () => {})
@@ -112,14 +104,96 @@ t.test('a command that is said not to have been run is not run when its request 
   t.teardown(() => hop.close())
   const client = new SandboxClient({ url: 'http://slotpool', socketPath }, token)
   t.teardown(() => client.close())
+  const arrive = async (): Promise<Buffer> => {
+    const late = connect(endpoint.socketPath)
+    t.teardown(() => late.destroy())
+    late.write(channelHead(token))
+    await once(late, 'data')
+    late.write(held as unknown as Buffer)
+    const [answer] = await once(late, 'data')
+    return answer
+  }
+  return { client, arrive }
+}
+
+t.test('a command that is said not to have been run is not run when its request arrives late', async (t) => {
+  const commands: string[] = []
+  const { endpoint, token, lease } = await sandboxServer(t, {
+    script: ({ command }) => {
+      commands.push(command)
+      return {}
+    },
+  })
+  const { leaseId } = await lease('a')
+  const { client, arrive } = await withholding(t, endpoint, token)
   await t.rejects(ran(client, leaseId, 'late'), { code: 'SERVER_UNREACHABLE', message: /was not run/ })
-  const late = connect(endpoint.socketPath)
-  t.teardown(() => late.destroy())
-  late.write(channelHead(token))
-  await once(late, 'data')
-  late.write(held as unknown as Buffer)
-  const [answer] = await once(late, 'data')
+  const answer = await arrive()
   t.equal(answer[0], frameType.error)
-  t.match(JSON.parse(answer.subarray(5)), { code: 'CANCELLED' })
+  t.match(JSON.parse(answer.subarray(5).toString()), { code: 'CANCELLED' })
   t.same(commands, [])
+})
+
+t.test('a command that was not run can be asked for again by the same id, and what of it is still on its way is not run', async (t) => {
+  const commands: string[] = []
+  const {
+    endpoint,
+    token,
+    client: other,
+    lease,
+  } = await sandboxServer(t, {
+    script: ({ command }) => {
+      commands.push(command)
+      return { stdout: 'out', exitCode: 3 }
+    },
+  })
+  const { leaseId } = await lease('a')
+  const { client, arrive } = await withholding(t, endpoint, token)
+  await t.rejects(ran(client, leaseId, 'again', { executionId: 'one' }), { code: 'SERVER_UNREACHABLE', retryable: true })
+  t.match(await ran(other, leaseId, 'again', { executionId: 'one' }), { exitCode: 3 })
+  // It comes to the one that was run.
+  t.equal((await arrive())[0], frameType.stdout)
+  t.same(commands, ['again'])
+})
+
+t.test('an attempt that was refused stays so, whatever others there were, until the execution has come', async (t) => {
+  const { client, lease } = await sandboxServer(t)
+  const { leaseId } = await lease('a')
+  t.equal(await client.refuse(leaseId, 'one', 'first'), true)
+  t.equal(await client.refuse(leaseId, 'one', 'first'), true)
+  t.equal((await ran(client, leaseId, 'echo hello', { executionId: 'one' })).stdout, 'hello\n')
+  t.equal(await client.refuse(leaseId, 'one', 'third'), false, 'it has come')
+})
+
+t.test('one whose request arrives after it was asked for is followed, and not ended', async (t) => {
+  const commands: string[] = []
+  const { endpoint, token, lease } = await sandboxServer(t, {
+    script: ({ command }) => {
+      commands.push(command)
+      return { stdout: 'out', exitCode: 3 }
+    },
+  })
+  const { leaseId } = await lease('a')
+  const { client, arrive } = await withholding(t, endpoint, token)
+  const { refuse } = client
+  client.refuse = async (...asked) => {
+    await arrive()
+    return refuse.apply(client, asked)
+  }
+  t.match(await ran(client, leaseId, 'late'), { exitCode: 3 })
+  t.same(commands, ['late'], 'and run once')
+})
+
+t.test('a server that starts anew: what was sent before has an outcome that nobody can know, what comes after is refused', async (t) => {
+  const script = (): Promise<never> => new Promise(() => {})
+  const first = await sandboxServer(t, { script })
+  const { leaseId } = await first.lease('a')
+  const { proxy, client } = await clientThroughProxy(t, first)
+  const running = ran(client, leaseId, 'hangs')
+  while (first.server.status().slots.every((slot) => slot.executions === 0)) await new Promise((resolve) => setImmediate(resolve))
+  const second = await sandboxServer(t, { script, token: first.token })
+  proxy.redirect(second.endpoint.socketPath)
+  await Promise.all([proxy.closeAll(), first.server.crash()])
+  await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN', message: /started anew since/ })
+  await t.rejects(ran(client, leaseId, 'more'), { code: 'LEASE_LOST', message: /started anew since/ })
+  await t.rejects(client.renew(leaseId, 1000), { code: 'LEASE_LOST' })
 })

@@ -12,10 +12,11 @@ const entries = page
   .slice(1)
   .map((section) => {
     const [heading = '', facts = '', cause = '', action = ''] = section.split(/^## /m)[0]?.split('\n\n') ?? []
-    const [, status, exitCode, retryable] = /^HTTP (\d+) · exit code (\d+) · retryable: (yes|no)$/.exec(facts) ?? []
+    const [, status, exitCode, retryable, failure] =
+      /^HTTP (\d+) · exit code (\d+) · retryable: (yes|no) · failure: ([a-z]+)$/.exec(facts) ?? []
     return {
       code: heading.replaceAll('`', ''),
-      facts: [Number(status), Number(exitCode), retryable],
+      facts: [Number(status), Number(exitCode), retryable, failure],
       cause: afterLabel(cause, '**Cause.** '),
       action: afterLabel(action, '**What to do.** '),
     }
@@ -34,8 +35,8 @@ t.test('the page has the codes of the table, no other, and in its order', async 
 
 for (const entry of entries) {
   t.test(`${entry.code} is on the page as it is in the table`, async (t) => {
-    const { status, exitCode, retryable, advice } = errorTable[entry.code as ErrorCode]
-    t.same(entry.facts, [status, exitCode, retryable ? 'yes' : 'no'])
+    const { status, exitCode, retryable, failure, advice } = errorTable[entry.code as ErrorCode]
+    t.same(entry.facts, [status, exitCode, retryable ? 'yes' : 'no', failure])
     t.equal(entry.action.slice(0, advice.length), advice)
     t.not(entry.cause, '')
   })

@@ -101,6 +101,15 @@ t.test('every setting is in the table, with its default', async (t) => {
     TERMINAL_NOMAD_MAX: String(config.max),
     TERMINAL_NOMAD_AUTOSTART: config.nomad.autostart ? '1' : '0',
     TERMINAL_NOMAD_FALLBACK: config.nomad.fallback,
+    // These go into the job only where somebody asks for them.
+    TERMINAL_NOMAD_DATACENTERS: '*',
+    TERMINAL_NOMAD_NODE_POOL: 'default',
+    TERMINAL_NOMAD_CONSTRAINTS: 'none',
+    TERMINAL_NOMAD_PRIORITY: '50',
+    TERMINAL_NOMAD_CPU_MHZ: '100',
+    TERMINAL_NOMAD_CORES: 'none',
+    TERMINAL_NOMAD_MEMORY_MB: '512',
+    TERMINAL_NOMAD_MEMORY_MAX_MB: '1,024 a slot more',
     TERMINAL_POOL: config.pool,
     TERMINAL_ISOLATION: config.isolation,
     TERMINAL_NETWORK: config.network,
@@ -116,7 +125,11 @@ t.test('every setting is in the table, with its default', async (t) => {
     TERMINAL_MOUNT_ALLOW: 'none',
     TERMINAL_TIMEOUT: String(config.timeoutMs / 1000),
     TERMINAL_LIFETIME_SECONDS: String(config.lifetimeMs / 1000),
+    TERMINAL_SCALE_DOWN_SECONDS: String(config.scaleDownMs / 1000),
+    TERMINAL_MAX_WAITING: String(config.maxWaiting),
     TERMINAL_CWD: config.cwd ?? 'the workspace',
+    TERMINAL_MAX_REUSES: config.maxReuses === undefined ? 'no bound' : String(config.maxReuses),
+    TERMINAL_DRAIN_SECONDS: String(config.drainMs / 1000),
   }
   const rows: [string, string][] = []
   for (const [, names = '', values = ''] of readme.matchAll(/^\| (`TERMINAL_[^|]*) \| ([^|]*) \|/gm)) {

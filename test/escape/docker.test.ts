@@ -15,7 +15,7 @@ t.test('ways out of a slot: docker', { skip: await dockerSkip(), timeout: 600_00
   await using pool = await SlotPool.open({ ...options, backend, pool: poolName, max: 1 })
   const [id = ''] = await containerIds()
   const beside = await besideInContainer(id, backend)
-  await runAttempts(t, { name: 'docker', pool, beside, ownContainer: true }, await allAttempts())
+  await runAttempts(t, { name: 'docker', pool, beside, ownContainer: true, controlledWith: 'local' }, await allAttempts())
   await pool.down()
   t.same(await containerIds(), [], 'nothing of the pool is left')
 })

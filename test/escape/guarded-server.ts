@@ -172,6 +172,10 @@ class OneServer implements Backend {
     return this.list()
   }
 
+  async remove() {}
+
+  async watch() {}
+
   async destroy() {}
 
   async close() {}

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../lib/package-root.ts'
 import { wipeSlotFolders } from '../../lib/sandbox/slot-folders.ts'
+import { sourceArgs } from '../fixtures/source.ts'
 
 t.setTimeout(300_000)
 
@@ -25,13 +26,8 @@ t.test('ways out of a slot of an ordinary user’s', { skip, timeout: 300_000 },
     `XDG_STATE_HOME=${home}`,
     `SLOTPOOL_ESCAPE=${process.env.SLOTPOOL_ESCAPE ?? ''}`,
   ]
-  const become = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath, '--import=tsx']
-  await t.spawn(
-    'setpriv',
-    [...become, join(packageRoot(), 'test', 'escape', 'local.test.ts')],
-    { cwd: packageRoot() },
-    'as an ordinary user',
-  )
+  const become = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath]
+  await t.spawn('setpriv', [...become, ...sourceArgs('test/escape/local.test.ts')], { cwd: packageRoot() }, 'as an ordinary user')
 })
 
 /** Why an ordinary user could not run what is here, or false. */

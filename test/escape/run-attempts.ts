@@ -1,4 +1,6 @@
 import { deepEqual } from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import type { SlotPool } from '../../lib/pool/slot-pool.ts'
 import { testName } from '../fixtures/test-name.ts'
@@ -15,10 +17,18 @@ export interface Subject {
   beside: Beside
   /** The whole container is the test's own: what an attempt ruins there costs nothing beside the pool. */
   ownContainer: boolean
+  /**
+   * The subject with which the controls are run: they are the same whatever they are compared with. Here, those of attempts that it leaves out.
+   * Default: this one.
+   */
+  controlledWith?: SubjectName
 }
 
 /** How many attempts are under way at once. */
 export const atOnce = 3
+
+/** What goes on behind an answer is over by then. */
+const settleMs = 10_000
 
 /** Slots for as many attempts, and as many again, so that none waits for a slot to be made anew. */
 export const slotsNeeded = atOnce * 4
@@ -33,27 +43,33 @@ export async function runAttempts(t: Test, subject: Subject, attempts: readonly 
   await t.test('beside each other', { jobs: atOnce }, async (t) => {
     for (const attempt of attempts.filter((one) => !alone(one, subject)))
       void t.test(attempt.name, { buffered: true, skip: notHere(attempt, subject), timeout: 120_000 }, (t) =>
-        tryOne(t, attempt, { subject: subject.name, control: permissive, tried: subject, run }),
+        tryOne(t, attempt, { subject, control: permissive, tried: subject, run }),
       )
   })
 
   for (const attempt of attempts.filter((one) => alone(one, subject)))
     await t.test(attempt.name, { skip: notHere(attempt, subject), timeout: 120_000 }, async (t) => {
-      const control = await guardedPool('none', 4)
+      // Made for this attempt alone, since it may ruin them.
+      const own: GuardedPool[] = []
+      const make = async (isolation: 'none' | 'jail'): Promise<GuardedPool> => {
+        const pool = await guardedPool(isolation, 4)
+        own.push(pool)
+        return pool
+      }
       try {
-        const tried = subject.ownContainer ? undefined : await guardedPool('jail', 4)
-        try {
-          await tryOne(t, attempt, { subject: subject.name, control, tried: tried ?? subject, run })
-        } finally {
-          await tried?.end()
-        }
+        const control = noControl(attempt, subject) === undefined ? await make('none') : permissive
+        await tryOne(t, attempt, { subject, control, tried: subject.ownContainer ? subject : await make('jail'), run })
       } finally {
-        await control.end()
+        for (const pool of own) await pool.end()
       }
     })
 
   await t.test('what is left when all is released', async (t) => {
-    const after = await countAll(subject.pool, subject.beside, run)
+    let after = await countAll(subject.pool, subject.beside, run)
+    // Shells that wait are made behind an answer: some more or fewer of them are there for a moment.
+    for (const giveUpAt = Date.now() + settleMs; !isDeepStrictEqual(after, before) && Date.now() < giveUpAt; await delay(100)) {
+      after = await countAll(subject.pool, subject.beside, run)
+    }
     t.comment(`before: ${JSON.stringify(before)}; after: ${JSON.stringify(after)}`)
     t.same(after, before)
     t.same(after.marked, [])
@@ -68,16 +84,22 @@ function notHere(attempt: Attempt, { name }: Subject): string | false {
   return attempt.except?.[name] ?? false
 }
 
+/** Why an attempt has no control here. */
+function noControl({ controlNeedsRoot, except }: Attempt, { controlledWith }: Subject): string | undefined {
+  if (controlledWith !== undefined && !except?.[controlledWith]) return `it is run with ${controlledWith}`
+  return process.geteuid?.() === 0 ? undefined : controlNeedsRoot
+}
+
 interface Trial {
-  subject: SubjectName
+  subject: Subject
   control: Pick<GuardedPool, 'pool' | 'beside'>
   tried: Pick<GuardedPool, 'pool' | 'beside'>
   run: string
 }
 
 async function tryOne(t: Test, attempt: Attempt, { subject, control, tried, run }: Trial): Promise<void> {
-  const needsRoot = process.geteuid?.() === 0 ? undefined : attempt.controlNeedsRoot
-  if (needsRoot === undefined) {
+  const without = noControl(attempt, subject)
+  if (without === undefined) {
     try {
       const begun = performance.now()
       const evidence = await inScene(control, run, attempt.control ?? ((scene) => attempt.escape(scene)), attempt.ruins !== undefined)
@@ -88,14 +110,14 @@ async function tryOne(t: Test, attempt: Attempt, { subject, control, tried, run 
       t.pass(attempt.name, { skip: `nothing to try: ${error.message}` })
       return
     }
-  } else t.comment(`no control for an ordinary user: ${needsRoot}`)
+  } else t.comment(`no control: ${without}`)
 
   const unless = attempt.unless
   const evidence = await inScene(
     tried,
     run,
     async (scene) => {
-      const reason = unless?.(scene.attacker, subject) ?? false
+      const reason = unless?.(scene.attacker, subject.name) ?? false
       if (reason !== false) {
         t.pass(attempt.name, { skip: reason })
         return null

@@ -37,7 +37,7 @@ t.test('each round waits for what is newer than the last answer', async (t) => {
     { index: 9, value: 'b' },
   ])
   t.strictSame(told, ['a', 'b'])
-  t.strictSame(asked, [{}, { index: 5, wait: '60000ms' }, { index: 9, wait: '60000ms' }])
+  t.strictSame(asked, [{}, { index: 5, wait: '2000ms' }, { index: 9, wait: '2000ms' }])
 })
 
 t.test('an answer with the same index tells nothing new', async (t) => {

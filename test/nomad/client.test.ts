@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { z } from 'zod'
@@ -70,7 +70,27 @@ t.test('other failures are NOMAD_REQUEST_FAILED with status and words', async (t
   t.match(server, { code: 'NOMAD_REQUEST_FAILED', retryable: true, details: { status: 500, words: 'No cluster leader' } })
   t.match(server.message, /failed to register job x: got status 500: No cluster leader/)
   t.match(await failure(t, 400, 'job scaling blocked'), { code: 'NOMAD_REQUEST_FAILED', retryable: false })
-  t.match(await failure(t, 429, 'slow down'), { code: 'NOMAD_REQUEST_FAILED', retryable: true })
+})
+
+t.test('refused for too many connections, a request is made again, for a while', async (t) => {
+  let asked = 0
+  const busy = await answering(t, (_request, response) => response.writeHead(++asked < 4 ? 429 : 200).end('{"a":1}'))
+  const client = new NomadClient({ address: busy })
+  t.teardown(() => client.close())
+  const put = { method: 'PUT', path: '/v1/jobs', body: {}, schema, purpose: 'register job x' } as const
+  t.same((await client.request(put)).value, { a: 1 })
+  t.equal(asked, 4)
+
+  const full = await answering(t, (_request, response) => response.writeHead(429).end('too many'))
+  const error = await refused(t, new NomadClient({ address: full, token: secret }, { crowdedPatienceMs: 300 }))
+  t.match(error, { code: 'NOMAD_REQUEST_FAILED', retryable: true, details: { status: 429 } })
+
+  const giveUp = new AbortController()
+  const gone = await answering(t, (_request, response) => {
+    response.writeHead(429).end('too many')
+    setImmediate(() => giveUp.abort())
+  })
+  t.match(await refused(t, new NomadClient({ address: gone, token: secret }), giveUp.signal), { code: 'CANCELLED' })
 })
 
 t.test('a long page is cut, HTML is not quoted', async (t) => {
@@ -151,4 +171,22 @@ t.test('one connection serves requests that follow each other, and close ends it
   const closed = new Promise((resolve) => socket?.once('close', resolve))
   client.close()
   await closed
+})
+
+t.test('one signal may be that of many requests at once, without a warning of a leak', async (t) => {
+  const warnings: string[] = []
+  const onWarning = ({ name }: Error): void => void warnings.push(name)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  const { signal } = new AbortController()
+  const waiting: ServerResponse[] = []
+  const address = await answering(t, (_request, response) => {
+    waiting.push(response)
+    if (waiting.length === 12) for (const one of waiting) one.end('{"a":1}')
+  })
+  const client = new NomadClient({ address })
+  t.teardown(() => client.close())
+  await Promise.all(Array.from({ length: 12 }, () => client.request({ path: '/v1/x', schema, purpose: 'look', signal })))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.same(warnings, [])
 })

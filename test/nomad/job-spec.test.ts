@@ -12,16 +12,26 @@ const job: PoolJob = {
   limits: {},
   networkAllow: [],
   mounts: [],
+  placement: {},
 }
 
 interface Spec {
   Meta: Record<string, string>
   Update: { MaxParallel: number }
+  Datacenters: string[]
+  NodePool: string
+  Priority?: number
+  Constraints?: unknown[]
   TaskGroups: {
     Count: number
     RestartPolicy: unknown
     ReschedulePolicy: { Unlimited: boolean; Delay: number }
-    Tasks: { Config: Record<string, unknown> & { args: string[] }; Resources: { MemoryMB: number }; Templates: unknown[] }[]
+    Tasks: {
+      Config: Record<string, unknown> & { args: string[] }
+      Resources: { MemoryMB: number; CPU?: number; Cores?: number }
+      KillTimeout: number
+      Templates: unknown[]
+    }[]
   }[]
 }
 
@@ -43,6 +53,7 @@ t.test('the shape can be read from the job', async (t) => {
     limits: {},
     networkAllow: [],
     mounts: [],
+    placement: {},
   })
   t.equal(readJobMeta(null), null)
   t.equal(readJobMeta({ ...specOf().Meta, slotpool_slots: 'many' }), null)
@@ -80,6 +91,8 @@ t.test('terms, and what slots see of the node', async (t) => {
     limits: { processes: 100 },
     networkAllow: ['10.0.0.1'],
     mounts: [{ host: '/data', target: '/in', readOnly: true, description: 'of $HOME' }],
+    maxReuses: 7,
+    drainMs: 5_000,
   }
   t.match(readJobMeta(specOf(terms).Meta), terms)
   t.equal(readJobMeta({ ...specOf().Meta, slotpool_terms: '[' }), null)
@@ -97,6 +110,11 @@ t.test('terms, and what slots see of the node', async (t) => {
   t.same(JSON.parse(given('--limits')), { processes: 100 })
   t.same(JSON.parse(given('--network-allow')), ['10.0.0.1'])
   t.equal(given('--system'), 'image')
+  t.equal(given('--max-reuses'), '7')
+  t.equal(given('--drain-ms'), '5000')
+  const killTimeout = (more: object) => specOf(more).TaskGroups[0]?.Tasks[0]?.KillTimeout ?? 0
+  t.equal(killTimeout(terms) - killTimeout({}), 5_000_000_000, 'it is killed only after that')
+  for (const name of ['--max-reuses', '--drain-ms']) t.notOk(configOf().args.includes(name))
 })
 
 t.test('the ceiling of memory grows with the slots, the reservation does not', async (t) => {
@@ -106,4 +124,37 @@ t.test('the ceiling of memory grows with the slots, the reservation does not', a
     specOf({ slots: 10 }).TaskGroups[0]?.Tasks[0]?.Resources.MemoryMB,
     specOf({ slots: 1 }).TaskGroups[0]?.Tasks[0]?.Resources.MemoryMB,
   )
+})
+
+t.test('where containers may be, and what is kept free for each', async (t) => {
+  const plain = specOf()
+  t.match(plain, { Datacenters: ['*'], NodePool: 'default' })
+  for (const name of ['Priority', 'Constraints']) t.notOk(name in plain, `${name} is Nomad's own`)
+  t.notOk('slotpool_placement' in plain.Meta)
+  const placement = {
+    datacenters: ['eu-*', 'us-1'],
+    nodePool: 'agents',
+    constraints: ['${attr.kernel.name} = linux', '${meta.gpu}   is_set', 'distinct_hosts', '${meta.rack} distinct_property 2'],
+    priority: 80,
+    cores: 2,
+    memoryMb: 2048,
+    memoryMaxMb: 4096,
+  }
+  const spec = specOf({ placement })
+  t.match(spec, {
+    Datacenters: ['eu-*', 'us-1'],
+    NodePool: 'agents',
+    Priority: 80,
+    Constraints: [
+      { LTarget: '${attr.kernel.name}', Operand: '=', RTarget: 'linux' },
+      { LTarget: '${meta.gpu}', Operand: 'is_set', RTarget: '' },
+      { LTarget: '', Operand: 'distinct_hosts', RTarget: 'true' },
+      { LTarget: '${meta.rack}', Operand: 'distinct_property', RTarget: '2' },
+    ],
+  })
+  t.strictSame(spec.TaskGroups[0]?.Tasks[0]?.Resources, { Cores: 2, MemoryMB: 2048 })
+  t.equal(configOf({ placement }).memory_hard_limit, 4096)
+  t.strictSame(specOf({ placement: { cpuMhz: 500 } }).TaskGroups[0]?.Tasks[0]?.Resources, { CPU: 500, MemoryMB: 512 })
+  t.same(readJobMeta(spec.Meta)?.placement, placement)
+  t.equal(readJobMeta({ ...spec.Meta, slotpool_placement: '[' }), null)
 })

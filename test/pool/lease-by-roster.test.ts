@@ -26,7 +26,8 @@ async function pool(t: Test, count: number, slots = 1) {
     return () => clientOf(member).release(lease.leaseId)
   }
   const later: Promise<void>[] = []
-  const way = (owner = 'me', by = roster, until = signal) => new LeaseByRoster(by, { taskId: 'a', owner, lifetimeMs: 60_000 }, until)
+  const way = (owner = 'me', by = roster, until = signal) =>
+    new LeaseByRoster(by, { taskId: 'a', owner, lifetimeMs: 60_000, metadata: {} }, until)
   const take = (owner?: string, until?: AbortSignal) => way(owner, roster, until).take((work) => void later.push(work))
   return { backend, containers, roster, order, clientOf, block, way, take, later }
 }

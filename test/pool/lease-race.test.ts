@@ -8,8 +8,12 @@ import { Containers } from '../../lib/pool/containers.ts'
 import { Growth } from '../../lib/pool/growth.ts'
 import type { PlacedLease } from '../../lib/pool/lease-by-roster.ts'
 import { leaseTask } from '../../lib/pool/lease-task.ts'
+import { LookOut } from '../../lib/pool/look-out.ts'
 import { PoolRoster } from '../../lib/pool/pool-roster.ts'
+import { Scaler } from '../../lib/pool/scaler.ts'
+import { Vacancies } from '../../lib/pool/vacancies.ts'
 import { WaitingLine } from '../../lib/pool/waiting-line.ts'
+import { systemClock } from '../../lib/sandbox/clock.ts'
 import type { Lease } from '../../lib/wire/lease.ts'
 
 t.setTimeout(240_000)
@@ -43,9 +47,24 @@ for (const method of methods) {
 
 /** A manager that knows nothing of any other. */
 function manager(backend: FakeBackend, max: number) {
-  const containers = new Containers(backend)
+  const vacancies = new Vacancies()
+  const containers = new Containers(backend, systemClock, (id) => vacancies.heard(id, 1))
   const roster = new PoolRoster(containers)
-  const growth = new Growth(async (count, signal) => roster.covers(await containers.grow(count, signal)))
+  const growth = new Growth({
+    grow: async (count, signal) => roster.covers(await containers.grow(count, signal)),
+    clock: systemClock,
+    onEnd: () => {},
+  })
+  // It is never started: nothing is drained here.
+  const scaler = new Scaler({
+    containers,
+    idleMs: 600_000,
+    giveUpSilentMs: 600_000,
+    needs: () => ({ min: 0, waiting: 0, active: true }),
+    grow: async () => {},
+    onRemoved: () => {},
+    clock: systemClock,
+  })
   const config = loadConfig({ max, slots: 1, owner: 'me', lifetimeMs: 600_000 }, {})
   const behind: Promise<void>[] = []
   const context = {
@@ -55,12 +74,17 @@ function manager(backend: FakeBackend, max: number) {
     roster,
     line: new WaitingLine(),
     growth,
+    scaler,
+    metadata: {},
+    vacancies,
+    lookOut: new LookOut(vacancies, systemClock),
     later: (work: Promise<void>) => behind.push(work),
   }
   return {
     roster,
     lease: (taskId: string, signal = never) => leaseTask(context, taskId, signal, never),
     close: async () => {
+      await scaler.close()
       await growth.close()
       await roster.close()
       await Promise.all(behind)

@@ -33,8 +33,23 @@ t.test('what differs', async (t) => {
   t.same(difference({ slots: 3 }), { option: 'slots', running: 2, got: 3 })
   t.same(difference({ limits: { processes: 50 } }), { option: 'limits.processes', running: 100, got: 50 })
   t.same(difference({ limits: { openFiles: 64 } }), { option: 'limits.openFiles', running: 'its default', got: 64 })
+  t.same(difference({ maxReuses: 3 }), { option: 'maxReuses', running: 'no bound', got: 3 })
+  t.same(difference({ drainMs: 3 }), { option: 'drainMs', running: 0, got: 3 })
+  t.equal(difference({ drainMs: 0 }), undefined)
+  t.equal(shapeDifference(loadConfig({ maxReuses: 3 }, {}), { ...shape, maxReuses: 3 }), undefined)
   t.same(difference({ networkAllow: [] }), { option: 'networkAllow', running: '10.0.0.1, 10.0.0.2', got: 'none' })
   const mounts = (options: NonNullable<SlotPoolOptions['mounts']>) => difference({ mounts: options })
   t.same(mounts([]), { option: 'mounts', running: '/a:/in:ro', got: 'none' })
   t.same(mounts([{ host: '/a', target: '/in', readOnly: false }]), { option: 'mounts', running: '/a:/in:ro', got: '/a:/in:rw' })
+})
+
+t.test('where containers may be, for a backend that has a choice', async (t) => {
+  const at = (nomad: NonNullable<SlotPoolOptions['nomad']>) =>
+    shapeDifference(loadConfig({ nomad }, {}), { ...shape, placement: { priority: 80, datacenters: ['a', 'b'] } })
+  t.equal(at({}), undefined)
+  t.equal(at({ priority: 80, datacenters: ['b', 'a'] }), undefined)
+  t.same(at({ priority: 50 }), { option: 'nomad.priority', running: 80, got: 50 })
+  t.same(at({ datacenters: ['a'] }), { option: 'nomad.datacenters', running: 'a, b', got: 'a' })
+  t.same(at({ memoryMb: 512 }), { option: 'nomad.memoryMb', running: 'its default', got: 512 })
+  t.equal(difference({ nomad: { priority: 50 } }), undefined)
 })

@@ -60,6 +60,8 @@ t.test('a pool whose containers cannot be asked is not asked without a pause', a
     },
     shape: async () => null,
     grow: () => backend.list(),
+    remove: async () => {},
+    watch: async () => {},
     destroy: async () => {},
     close: async () => {},
   }
@@ -92,6 +94,55 @@ t.test('an engine that cannot grow says so to who asked', async (t) => {
   backend.failNextGrow(new SlotpoolError('IMAGE_NOT_FOUND', 'no such image'))
   await t.rejects(pool.lease('b'), { code: 'IMAGE_NOT_FOUND' })
   t.equal((await pool.status()).totals.leased, 1)
+})
+
+t.test('one that may be able to later keeps nobody from a slot that comes free, and those who wait are told', async (t) => {
+  const notices: string[] = []
+  const { backend, pool } = await fakePool(t, { slots: 1 }, { max: 2, onNotice: (line) => notices.push(line) })
+  await pool.lease('a')
+  const full = new SlotpoolError('NOMAD_PLACEMENT_FAILED', 'no node has 512 MiB', { details: { dimensions: { memory: 1 } } })
+  backend.grow = async () => {
+    throw full
+  }
+  await t.rejects(pool.lease('b', { waitMs: 200 }), {
+    code: 'POOL_FULL',
+    message: /could not grow: no node has 512 MiB/,
+    details: { growthFailure: { code: 'NOMAD_PLACEMENT_FAILED', details: { dimensions: { memory: 1 } } } },
+    cause: full,
+  })
+  t.same(notices, ['slotpool: pool default could not grow: no node has 512 MiB; 1 wait for a slot'], 'once')
+  const waiting = pool.lease('c')
+  await pool.release('a')
+  t.equal((await waiting).taskId, 'c')
+  t.match(pool.metrics(), { containers: { growthsFailed: 1 }, leases: { had: 2, failed: { lost: 1 } } })
+})
+
+t.test('of more than may wait none does', async (t) => {
+  const { pool } = await fakePool(t, { slots: 1 }, { maxWaiting: 2 })
+  await pool.lease('a')
+  const waiting = [pool.lease('b'), pool.lease('c')]
+  while (pool.metrics().now.waiting < 2) await new Promise((resolve) => setImmediate(resolve))
+  await t.rejects(pool.lease('d'), { code: 'POOL_FULL', retryable: true, details: { waiting: 2, maxWaiting: 2 } })
+  t.equal((await pool.lease('a')).taskId, 'a', 'who has a slot need not wait')
+  await pool.release('a')
+  await waiting[0]
+  await pool.release('b')
+  t.equal((await waiting[1])?.taskId, 'c')
+})
+
+t.test('what is noted down with a lease is seen by all', async (t) => {
+  const { pool } = await fakePool(t)
+  const slot = await pool.lease('a', { metadata: { run: '7', note: 'ü' } })
+  t.same(slot.metadata, { run: '7', note: 'ü' })
+  t.same((await pool.lease('a', { metadata: { run: '8' } })).metadata, { run: '7', note: 'ü' }, 'and stays as it was made')
+  const slots = (await pool.status()).containers.flatMap((one) => one.slots)
+  t.match(
+    slots.find((one) => one.task_id === 'a'),
+    { metadata: { run: '7', note: 'ü' }, owner: pool.config.owner },
+  )
+  for (const metadata of [{ 'a b': '' }, { a: 'x'.repeat(257) }, { a: 7 as unknown as string }, 'text' as never]) {
+    await t.rejects(pool.lease('b', { metadata }), { code: 'REQUEST_INVALID', message: /^metadata: got / })
+  }
 })
 
 t.test('what the work throws is not hidden by a release that fails', async (t) => {
@@ -221,6 +272,7 @@ t.test('closing the pool gives growing up', async (t) => {
   const pool = await SlotPool.open({ backend, max: 2, slots: 1 })
   await pool.lease('a')
   await t.rejects(pool.lease('b', { waitMs: 0 }), { code: 'POOL_FULL' })
+  while (signals.length === 0) await new Promise((resolve) => setImmediate(resolve))
   await pool.close()
   t.ok(signals[0]?.aborted)
   t.equal((await backend.list()).length, 1)

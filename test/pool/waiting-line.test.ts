@@ -1,8 +1,45 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { WaitingLine } from '../../lib/pool/waiting-line.ts'
+import { letOthersFirst, WaitingLine } from '../../lib/pool/waiting-line.ts'
 
 const never = new AbortController().signal
+
+t.test('who came before is served before, though it gets in line later', async (t) => {
+  const line = new WaitingLine()
+  const order: string[] = []
+  let done = (): void => {}
+  const first = line.inTurn(never, () => new Promise<void>((resolve) => (done = resolve)))
+  await null
+  const early = line.ticket()
+  const late = line.inTurn(never, async () => order.push('late'))
+  const between = line.inTurn(never, async () => order.push('early'), early)
+  done()
+  await Promise.all([first, late, between])
+  t.same(order, ['early', 'late'])
+})
+
+t.test('who is at its head while one comes who was there before lets that one go first', async (t) => {
+  const line = new WaitingLine()
+  const order: string[] = []
+  const early = line.ticket()
+  const ticket = line.ticket()
+  let turns = 0
+  const late = line.inTurn(
+    never,
+    async () => {
+      turns++
+      while (turns === 1 && !line.isOvertaking(ticket)) await new Promise((resolve) => setImmediate(resolve))
+      if (turns === 1) return letOthersFirst
+      order.push('late')
+      return 'served'
+    },
+    ticket,
+  )
+  await line.inTurn(never, async () => order.push('early'), early)
+  t.equal(await late, 'served')
+  t.same(order, ['early', 'late'])
+  t.equal(line.length, 0)
+})
 
 t.test('one at a time, in the order they came, whoever gives up', async (t) => {
   await fc.assert(

@@ -21,8 +21,10 @@ t.test('all that it takes', async (t) => {
     'network-allow': [],
     system: 'host',
     'uid-base': 1_000_000,
+    'drain-ms': 0,
   })
   t.match(parseArguments(argv({ ...good, 'idle-exit-ms': '5', 'uid-base': '7' })), { 'idle-exit-ms': 5, 'uid-base': 7 })
+  t.match(parseArguments(argv({ ...good, 'max-reuses': '7', 'drain-ms': '5000' })), { 'max-reuses': 7, 'drain-ms': 5000 })
   const mounts = [{ source: '/a b', target: '/c', readOnly: true, description: 'of "x"' }]
   t.match(
     parseArguments(
@@ -52,6 +54,9 @@ t.test('what it does not take', async (t) => {
     ['isolation', 'weak'],
     ['network', ''],
     ['idle-exit-ms', '0'],
+    ['max-reuses', '0'],
+    ['drain-ms', '1.5'],
+    ['drain-ms', '86400001'],
     ['limits', ''],
     ['limits', '[]'],
     ['limits', '{"memoryBytes":1}'],

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { packageRoot } from '../../lib/package-root.ts'
 import { chooseIsolation, endFirst } from '../../lib/sandbox/jail/choose.ts'
 import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 import { sleepers } from '../fixtures/sleepers.ts'
+import { sourceArgs } from '../fixtures/source.ts'
 
 const sleeper = sleepers()
 
@@ -207,7 +207,7 @@ t.test('never weaker than what was asked for', async (t) => {
 t.test('what does not work is passed over with the reason', { skip: asRoot ? false : 'only root has capabilities to lack' }, async (t) => {
   const chosenWithout = async (capabilities: string, network: string) => {
     const rights = [`--bounding-set=${capabilities}`, `--inh-caps=${capabilities}`, '--']
-    const program = [process.execPath, '--import=tsx', join(packageRoot(), 'test/fixtures/choose-isolation.ts'), network]
+    const program = [process.execPath, ...sourceArgs('test/fixtures/choose-isolation.ts'), network]
     return JSON.parse((await promisify(execFile)('setpriv', [...rights, ...program])).stdout)
   }
   t.match(await chosenWithout('-net_admin', 'outbound'), {

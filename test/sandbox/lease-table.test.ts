@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { ScriptedJails } from '../../lib/backend/fake/scripted-runtime.ts'
@@ -15,7 +16,9 @@ async function table(t: Test, count = 2) {
   const slots = new Slots({ count, kind: new ScriptedJails(), folder: '/', log })
   await slots.start()
   const ended: string[] = []
+  const bootId = randomUUID()
   const leases = new LeaseTable({
+    bootId,
     slots,
     terms: { limits: noLimits, mounts: [] },
     clock,
@@ -27,13 +30,13 @@ async function table(t: Test, count = 2) {
     await slots.close()
   })
   const take = async (taskId: string, extra: { owner?: string; ttlMs?: number; provisional?: boolean } = {}) =>
-    (await leases.acquire({ taskId, owner: 'me', ttlMs: 60_000, provisional: false, ...extra })).lease
-  return { clock, slots, leases, ended, take }
+    (await leases.acquire({ taskId, owner: 'me', ttlMs: 60_000, provisional: false, metadata: {}, ...extra })).lease
+  return { bootId, clock, slots, leases, ended, take }
 }
 
 t.test('a task has one lease, however many ask at once', async (t) => {
   const { leases } = await table(t, 3)
-  const request = { taskId: 'a', owner: 'me', ttlMs: 1000, provisional: false }
+  const request = { taskId: 'a', owner: 'me', ttlMs: 1000, provisional: false, metadata: {} }
   const all = await Promise.all(Array.from({ length: 10 }, () => leases.acquire(request)))
   t.equal(new Set(all.map((one) => one.lease.leaseId)).size, 1)
   t.equal(all.filter((one) => one.created).length, 1)
@@ -129,12 +132,24 @@ t.test('one who did not ask for a provisional lease gets none', async (t) => {
 })
 
 t.test('an ended lease is remembered, an unknown one is told apart', async (t) => {
-  const { leases, take } = await table(t)
+  const { bootId, leases, take } = await table(t)
   const { leaseId } = await take('a')
+  t.equal(leaseId, `${bootId}-1`)
   await Promise.all([leases.release(leaseId), leases.release(leaseId)].map((one) => one.catch(() => {})))
   t.throws(() => leases.get(leaseId), { code: 'LEASE_LOST', message: /it was released/ })
-  t.throws(() => leases.get('never'), { code: 'LEASE_NOT_FOUND' })
+  for (const never of ['never', `${bootId}-2`, `${bootId}-0`, `${bootId}-01`, `${bootId}-`, bootId]) {
+    t.throws(() => leases.get(never), { code: 'LEASE_NOT_FOUND' }, never)
+  }
+  const ofAnother = `${randomUUID()}-1`
+  t.throws(() => leases.get(ofAnother), { code: 'LEASE_LOST', message: /started anew since/, details: { leaseId: ofAnother } })
   await t.rejects(leases.release(leaseId), { code: 'LEASE_LOST' })
+})
+
+t.test('one that ended so long ago that it is forgotten how is still no one that never was', async (t) => {
+  const { bootId, leases, take } = await table(t, 1)
+  for (let i = 0; i <= 10_000; i++) await leases.release((await take('a')).leaseId)
+  t.throws(() => leases.get(`${bootId}-1`), { code: 'LEASE_LOST', message: /so long ago/ })
+  t.throws(() => leases.get(`${bootId}-2`), { code: 'LEASE_LOST', message: /it was released/ })
 })
 
 t.test('a lease that nobody waited for is given up, unless another shares it', async (t) => {
@@ -188,7 +203,7 @@ async function home(t: Test, count = 2) {
   }
   change(1)
   const request = (taskId: string, extra: Partial<CheckedHomeLeaseRequest> = {}): CheckedHomeLeaseRequest => ({
-    ...{ taskId, owner: 'me', ttlMs: 60_000, provisional: false, roster: 'roster-1' },
+    ...{ taskId, owner: 'me', ttlMs: 60_000, provisional: false, metadata: {}, roster: 'roster-1' },
     ...extra,
   })
   const elsewhere = (taskId: string, leaseId = `lease-of-${taskId}`): Whereabouts => ({
@@ -266,4 +281,108 @@ t.test('a task whose lease is being made at home is noted down nowhere else', as
   const { lease } = await making
   t.match(await noting, { lease })
   t.match(leases.lookUp('a', 'roster-1'), { lease })
+})
+
+t.test('while it is drained there is no new lease, and those that stand go on', async (t) => {
+  const { clock, leases, take } = await table(t)
+  const held = await take('standing')
+  leases.drain(60_000)
+  t.equal(leases.state, 'draining')
+  await t.rejects(take('new'), { code: 'SLOT_UNAVAILABLE', details: { draining: true } })
+  t.equal(await take('standing'), held, 'a task that has one gets it')
+  t.equal(leases.renew(held.leaseId, 600_000), held)
+  t.equal(await leases.whenIdle(0, AbortSignal.timeout(60_000)), 0, 'what is idle is to be had by nobody')
+  clock.move(59_999)
+  leases.drain(60_000)
+  clock.move(59_999)
+  t.equal(leases.state, 'draining', 'it was said anew')
+  const waiting = leases.whenIdle(60_000, new AbortController().signal)
+  clock.move(1)
+  t.equal(leases.state, 'serving', 'whoever said it may have died')
+  t.equal(await waiting, 1)
+  t.equal((await take('new')).taskId, 'new')
+  leases.drain(1)
+  leases.undrain()
+  t.equal(leases.state, 'serving')
+  await leases.drainForGood(60_000)
+  leases.undrain()
+  t.equal(leases.state, 'draining', 'a server that is about to end is not talked out of it')
+  await leases.release(held.leaseId)
+  await t.rejects(take('third'), { code: 'SLOT_UNAVAILABLE', details: { draining: true } })
+})
+
+t.test('one that has a lease, or is making or ending one, does not retire', async (t) => {
+  const { leases, take, slots } = await table(t)
+  const making = take('a')
+  t.same(leases.retire(), { retired: false, leases: 1 })
+  const { leaseId, slot } = await making
+  t.same(leases.retire(), { retired: false, leases: 1 })
+  let letGo = (): void => {}
+  const hold = new Promise<void>((resolve) => (letGo = resolve))
+  const { end } = slot.jail
+  slot.jail.end = () => hold.then(end)
+  const ending = leases.release(leaseId)
+  t.same(leases.retire(), { retired: false, leases: 1 })
+  t.equal(leases.state, 'serving', 'nothing has changed')
+  letGo()
+  await ending
+  const provisional = await take('b', { provisional: true })
+  t.same(leases.retire(), { retired: false, leases: 1 })
+  await leases.releaseProvisional(provisional.leaseId)
+  const { take: takeSlot } = slots
+  slots.take = async () => {
+    throw new Error('a retired one takes no slot')
+  }
+  t.same(leases.retire(), { retired: true, leases: 0 })
+  t.same(leases.retire(), { retired: true, leases: 0 }, 'saying it again changes nothing')
+  leases.drain(1_000)
+  leases.undrain()
+  t.equal(leases.state, 'retired', 'for good')
+  await t.rejects(take('c'), { code: 'SLOT_UNAVAILABLE', details: { draining: true, retired: true } })
+  slots.take = takeSlot
+})
+
+t.test('the load says how many slots are leased, and were', async (t) => {
+  const { clock, leases, take } = await table(t, 3)
+  t.same(leases.load(0), { state: 'serving', slots: 3, leased: 0, idle: 3, outOfService: 0, mostLeased: 0 })
+  const making = [take('a'), take('b')]
+  t.match(leases.load(0), { leased: 2, mostLeased: 2 }, 'those that are being made count')
+  const [first, second] = await Promise.all(making)
+  t.match(leases.load(60_000), { leased: 2, idle: 1, mostLeased: 2 }, 'and once only')
+  const third = await take('c')
+  await t.rejects(take('d'), { code: 'SLOT_UNAVAILABLE' })
+  t.match(leases.load(60_000), { leased: 3, mostLeased: 3 }, 'who gets none does not count')
+  await leases.release(third.leaseId)
+  await leases.release(first?.leaseId as string)
+  await leases.release(second?.leaseId as string)
+  t.match(leases.load(0), { leased: 0, mostLeased: 0 })
+  t.match(leases.load(60_000), { leased: 0, mostLeased: 3 })
+  clock.move(62_000)
+  t.match(leases.load(60_000), { mostLeased: 0 })
+})
+
+t.test('a home that is drained is as one that is full: its notes, and the leases of its tasks, are told', async (t) => {
+  const { leases, request, elsewhere } = await home(t)
+  const { lease } = await leases.acquireByRoster(request('here'))
+  await leases.note({ ...elsewhere('there'), roster: 'roster-1' })
+  leases.drain(60_000)
+  t.match(await leases.acquireByRoster(request('here')), { lease, created: false })
+  t.match(await leases.acquireByRoster(request('there')), { elsewhere: { leaseId: 'lease-of-there' } })
+  for (const provisional of [false, true]) {
+    await t.rejects(leases.acquireByRoster(request('new', { provisional })), { code: 'SLOT_UNAVAILABLE', details: { draining: true } })
+  }
+  t.match(await leases.note({ ...elsewhere('new'), roster: 'roster-1' }), { elsewhere: undefined }, 'it takes note of where it went')
+  t.match(await leases.acquireByRoster(request('new')), { elsewhere: { leaseId: 'lease-of-new' } })
+  await t.rejects(leases.acquireByRoster(request('x', { roster: 'other' })), { code: 'ROSTER_CHANGED' }, 'by its own roster alone')
+})
+
+t.test('a lease has the metadata of whoever made it', async (t) => {
+  const { leases, request: byRoster } = await home(t, 3)
+  const request = { taskId: 'a', owner: 'me', ttlMs: 1000, provisional: false, metadata: { run: '7' } }
+  const { lease } = await leases.acquire(request)
+  t.same(lease.describe('boot').metadata, { run: '7' })
+  await leases.acquire({ ...request, metadata: { run: '8' } })
+  t.same(lease.describe('boot').metadata, { run: '7' }, 'who joins it changes nothing')
+  const { lease: other } = await leases.acquireByRoster(byRoster('b', { metadata: { of: 'b' } }))
+  t.same(other?.describe('boot').metadata, { of: 'b' })
 })

@@ -79,7 +79,18 @@ t.test('what it waits on and reads is not its tenant’s to keep', { skip }, asy
   t.equal(await run(`${files}; do [ -f $file ] && (echo rubbish > $file) 2> /dev/null && echo written; done; true`), '')
   // Whoever wakes it has no command for it; the next is given another.
   await run(`${files}; do [ -p $file ] && echo > $file & done; true`)
+  await run(':')
   for (let at = 0; at < 3; at++) t.equal(await run('echo hello'), 'hello\n')
+})
+
+t.test('one that somebody else wakes while it is given its command runs that, and once', { skip }, async (t) => {
+  const { run } = await leased(t)
+  // What it reads from, as opposed to the streams of a command.
+  const wake = 'while IFS=/ read -r _ _ pid _; do for fd in $(find /proc/$pid/fd -perm 500); do [ -p $fd ] && echo > $fd; done; done'
+  await run(`(while :; do grep -lsz "^# waits" /proc/[0-9]*/cmdline | ${wake}; done) > /dev/null 2>&1 &`)
+  const numbers = Array.from({ length: 150 }, (_, at) => String(at))
+  for (const at of numbers) t.equal(await run(`echo ${at} >> lines; echo ${at}`), `${at}\n`)
+  t.same((await run('cat lines')).trim().split('\n'), numbers)
 })
 
 t.test('a command is run once, though shells that wait are being ended all the time', { skip }, async (t) => {

@@ -13,6 +13,7 @@ import type { Jail } from '../../lib/sandbox/jail/jail.ts'
 import { allProcesses } from '../../lib/sandbox/processes.ts'
 import { SandboxServer } from '../../lib/sandbox/server.ts'
 import { wipeSlotFolders } from '../../lib/sandbox/slot-folders.ts'
+import { sourceLoader, sourcePath } from '../fixtures/source.ts'
 
 /** Jails that are made when the test says so. */
 class HeldJails extends ScriptedJails {
@@ -94,8 +95,8 @@ for (const isolation of asRoot ? (['jail', 'uid'] as const) : (['jail'] as const
     // Nothing can listen in a folder that is not there.
     const args = ['--listen', `unix:${folder}/missing/socket`, '--token-file', join(folder, 'token'), '--state-dir', join(folder, 'state')]
     args.push('--pool', 'test', '--slots', '2', '--isolation', isolation, '--network', 'host')
-    const program = `import { serve } from '${packageRoot()}/lib/sandbox/main.ts'; await serve(process.argv.slice(1))`
-    const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', program, '--', ...args], {
+    const program = `import { serve } from '${sourcePath('lib/sandbox/main.ts')}'; await serve(process.argv.slice(1))`
+    const child = spawn(process.execPath, [...sourceLoader, '--input-type=module', '-e', program, '--', ...args], {
       cwd: packageRoot(),
       stdio: ['ignore', 'ignore', 'pipe'],
     })

@@ -1,13 +1,19 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import t from 'tap'
+import type { ScriptedCommand } from '../../lib/backend/fake/scripted-execution.ts'
 import { ScriptedJails, ScriptedRuntime } from '../../lib/backend/fake/scripted-runtime.ts'
+import type { Execution } from '../../lib/sandbox/execution.ts'
+import { JailRuntime } from '../../lib/sandbox/jail-runtime.ts'
 import { SandboxServer } from '../../lib/sandbox/server.ts'
+import type { SlotBounds } from '../../lib/sandbox/slot-bounds.ts'
+import type { Slot } from '../../lib/sandbox/slots.ts'
+import type { CheckedExecutionRequest } from '../../lib/wire/execution.ts'
 import type { Lease } from '../../lib/wire/lease.ts'
 import { protocolHeader, protocolVersion } from '../../lib/wire/protocol.ts'
-import { sandboxServer } from '../fixtures/sandbox-server.ts'
+import { ran, sandboxServer } from '../fixtures/sandbox-server.ts'
 
 t.test('what it answers to requests that are not ours', async (t) => {
   const { endpoint, token } = await sandboxServer(t, { script: () => ({}) })
@@ -94,4 +100,54 @@ t.test('who is told that it shuts down gets no lease, and it does shut down', as
   await t.rejects(lease('b'))
   await closing
   await t.rejects(client.status(), { code: 'SERVER_UNREACHABLE' })
+})
+
+t.test('a command that runs when it shuts down is lost, not cancelled: nobody asked for its end', async (t) => {
+  const script = async ({ stdout, signal }: ScriptedCommand) => {
+    stdout('started')
+    await once(signal, 'abort')
+    return {}
+  }
+  const jail = { isolation: 'jail' } as const
+  for (const options of [{ script }, { isolation: 'none' } as const, jail, jail, jail]) {
+    const { server, client, lease } = await sandboxServer(t, options)
+    const { leaseId } = await lease('a')
+    let closing: Promise<void> | undefined
+    const onStdout = () => {
+      closing ??= server.close()
+    }
+    await t.rejects(ran(client, leaseId, 'echo started; sleep 60', { onStdout }), { code: 'LEASE_LOST', message: /was shut down/ })
+    await closing
+  }
+})
+
+t.test('nor is one cancelled that was still on its way into its slot', async (t) => {
+  const held = new EventEmitter()
+  class SlowRuntime extends JailRuntime {
+    override execution(id: string, request: CheckedExecutionRequest, slot: Slot): Execution {
+      const watch = async (onDisk: () => void): ReturnType<SlotBounds['watch']> => {
+        held.emit('begun')
+        await once(held, 'go')
+        return slot.bounds.watch(onDisk)
+      }
+      const bounds = new Proxy(slot.bounds, {
+        get: (target, name) => {
+          const value: unknown = name === 'watch' ? watch : Reflect.get(target, name, target)
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+      return super.execution(id, request, { ...slot, bounds })
+    }
+  }
+  for (const isolation of ['none', 'jail'] as const) {
+    const { server, client, lease } = await sandboxServer(t, { isolation, runtime: SlowRuntime })
+    const { leaseId } = await lease('a')
+    const begun = once(held, 'begun')
+    const running = ran(client, leaseId, 'echo started')
+    await begun
+    const closing = server.close()
+    held.emit('go')
+    await t.rejects(running, { code: 'LEASE_LOST' }, isolation)
+    await closing
+  }
 })

@@ -77,23 +77,23 @@ export async function terminalContract(t: Test, subject: TerminalSubject): Promi
   await t.test('what cannot be run', async (t) => {
     const made = (value: unknown) => value as never
     for (const [command, given, error] of [
-      ['', {}, /^COMMAND_INVALID: .*empty/],
-      ['', { background: true }, /^COMMAND_INVALID: .*empty/],
-      ['echo a\0b', {}, /^COMMAND_INVALID: .*NUL byte at character 6/],
-      ['echo a\0b', { background: true }, /^COMMAND_INVALID: .*NUL byte at character 6/],
-      ['echo \ud800', {}, /^COMMAND_INVALID: .*well-formed/],
-      [`echo ${'x'.repeat(200_000)}`, {}, /^COMMAND_INVALID: .*200005 bytes.*write it to a file/],
-      [`echo ${'x'.repeat(1024 * 1024)}`, {}, /^COMMAND_INVALID: .*1048581 bytes.*write it to a file/],
-      [made(undefined), {}, /^COMMAND_INVALID: command: got undefined, expected text/],
-      [made(7), {}, /^COMMAND_INVALID: command: got 7, expected text/],
-      ['echo hello', made(null), /^REQUEST_INVALID: options: got null/],
-      ['echo hello', { timeout: 0 }, /^REQUEST_INVALID: timeout: got 0, expected seconds above 0/],
-      ['echo hello', { timeout: Number.NaN }, /^REQUEST_INVALID: timeout: got NaN/],
-      ['echo hello', { timeout: made('60') }, /^REQUEST_INVALID: timeout: got "60"/],
-      ['echo hello', { no_output_timeout: 0 }, /^REQUEST_INVALID: no_output_timeout: got 0, expected seconds above 0/],
-      ['echo hello', { background: made('false') }, /^REQUEST_INVALID: background: got "false", expected true or false/],
-      ['echo hello', { task_id: '' }, /^REQUEST_INVALID: task id: got ""/],
-      ['echo hello', { task_id: made(7) }, /^REQUEST_INVALID: task id: got 7/],
+      ['', {}, /^command: COMMAND_INVALID: .*empty/],
+      ['', { background: true }, /^command: COMMAND_INVALID: .*empty/],
+      ['echo a\0b', {}, /^command: COMMAND_INVALID: .*NUL byte at character 6/],
+      ['echo a\0b', { background: true }, /^command: COMMAND_INVALID: .*NUL byte at character 6/],
+      ['echo \ud800', {}, /^command: COMMAND_INVALID: .*well-formed/],
+      [`echo ${'x'.repeat(200_000)}`, {}, /^command: COMMAND_INVALID: .*200005 bytes.*write it to a file/],
+      [`echo ${'x'.repeat(1024 * 1024)}`, {}, /^command: COMMAND_INVALID: .*1048581 bytes.*write it to a file/],
+      [made(undefined), {}, /^command: COMMAND_INVALID: command: got undefined, expected text/],
+      [made(7), {}, /^command: COMMAND_INVALID: command: got 7, expected text/],
+      ['echo hello', made(null), /^command: REQUEST_INVALID: options: got null/],
+      ['echo hello', { timeout: 0 }, /^command: REQUEST_INVALID: timeout: got 0, expected seconds above 0/],
+      ['echo hello', { timeout: Number.NaN }, /^command: REQUEST_INVALID: timeout: got NaN/],
+      ['echo hello', { timeout: made('60') }, /^command: REQUEST_INVALID: timeout: got "60"/],
+      ['echo hello', { no_output_timeout: 0 }, /^command: REQUEST_INVALID: no_output_timeout: got 0, expected seconds above 0/],
+      ['echo hello', { background: made('false') }, /^command: REQUEST_INVALID: background: got "false", expected true or false/],
+      ['echo hello', { task_id: '' }, /^command: REQUEST_INVALID: task id: got ""/],
+      ['echo hello', { task_id: made(7) }, /^command: REQUEST_INVALID: task id: got 7/],
     ] as const) {
       const result = await terminal.run(command, given)
       t.match(result, { output: '', exit_code: 125, error })
@@ -107,7 +107,7 @@ export async function terminalContract(t: Test, subject: TerminalSubject): Promi
     t.teardown(() => impatient.close())
     await impatient.run('echo 1', { task_id: 'other' })
     const result = await impatient.run('echo 1', { task_id: 'one too many' })
-    t.match(result, { output: '', exit_code: 125, error: /^POOL_FULL: .*2 of 2 slots.* Worth trying again\. Release slots/ })
+    t.match(result, { output: '', exit_code: 125, error: /^lost: POOL_FULL: .*2 of 2 slots.* Worth trying again\. Release slots/ })
     await impatient.cleanup('other')
     t.match(await impatient.run('echo 1', { task_id: 'one too many' }), { output: '1\n', exit_code: 0 })
     await impatient.close()
@@ -140,7 +140,7 @@ export async function terminalContract(t: Test, subject: TerminalSubject): Promi
     t.match(await terminal.run('cat f'), {
       output: '',
       exit_code: 125,
-      error: /^LEASE_LOST: .* Worth trying again: the next command starts in a fresh, empty workspace/,
+      error: /^lost: LEASE_LOST: .* Worth trying again: the next command starts in a fresh, empty workspace/,
     })
     t.same(await terminal.run('ls'), { output: '', exit_code: 0, error: null })
     await terminal.close()

@@ -11,6 +11,7 @@ const result: ExecResult = {
   timedOut: false,
   timeout: null,
   limit: null,
+  failure: null,
   skippedEnv: [],
   truncated: false,
   durationMs: 1,
@@ -25,24 +26,26 @@ t.test('a command that ended by itself', async (t) => {
 })
 
 t.test('either time is up', async (t) => {
-  const over = { exitCode: null, signal: 'SIGKILL', timedOut: true } as const
+  const failure = { kind: 'timeout', retryable: false } as const
+  const over = { exitCode: null, signal: 'SIGKILL', timedOut: true, failure } as const
   t.match(render({ ...over, timeout: 'total' }), {
     output: 'out',
     exit_code: 124,
-    error: /^The command timed out after 5 s; .*longer timeout/,
+    error: /^timeout: The command timed out after 5 s; .*longer timeout/,
   })
-  t.match(render({ ...over, timeout: 'no-output' }), { exit_code: 124, error: /^The command wrote nothing for 1\.5 s; / })
+  t.match(render({ ...over, timeout: 'no-output' }), { exit_code: 124, error: /^timeout: The command wrote nothing for 1\.5 s; / })
 })
 
 t.test('a limit is named in one line, with what to do, and changes no exit code', async (t) => {
   t.same(render({ exitCode: null, signal: 'SIGKILL', limit: 'memory' }), {
     output: 'out',
     exit_code: 137,
-    error: 'The memory limit of this slot (memory 512 MiB) was reached: what asked for more was ended. Work on less at once, or in parts.',
+    error:
+      'limit: The memory limit of this slot (memory 512 MiB) was reached: what asked for more was ended. Work on less at once, or in parts.',
   })
   for (const limit of limitNames) {
     const { error, exit_code } = render({ exitCode: 1, limit })
-    t.match(error, new RegExp(`^The ${limit} limit of this slot.* was reached: .*\\. [A-Z][^\\n]*\\.$`))
+    t.match(error, new RegExp(`^limit: The ${limit} limit of this slot.* was reached: .*\\. [A-Z][^\\n]*\\.$`))
     t.equal(exit_code, 1)
   }
   t.match(

@@ -31,7 +31,7 @@ t.test('the tool takes its settings from the environment at its first command', 
   t.equal((await watching.status()).totals.leased, 0)
 
   process.env.TERMINAL_TIMEUOT = '5'
-  t.match(await terminalTool('echo hello'), { output: '', exit_code: 125, error: /^CONFIG_UNKNOWN_VARIABLE: TERMINAL_TIMEUOT/ })
+  t.match(await terminalTool('echo hello'), { output: '', exit_code: 125, error: /^lost: CONFIG_UNKNOWN_VARIABLE: TERMINAL_TIMEUOT/ })
   delete process.env.TERMINAL_TIMEUOT
   t.match(await terminalTool('echo hello'), { output: 'hello\n', exit_code: 0 }, 'once it is mended, all is well')
   await closeTerminal()

@@ -43,7 +43,11 @@ t.test('a pool that somebody else takes down', async (t) => {
   t.teardown(() => terminal.close())
   t.match(await terminal.run('echo hi > f'), { exit_code: 0 })
   await takenDown(options)
-  t.match(await terminal.run('cat f'), { output: '', exit_code: 125, error: /^SERVER_UNREACHABLE: .* Worth trying again\. / })
+  t.match(await terminal.run('cat f'), {
+    output: '',
+    exit_code: 125,
+    error: /^lost: (SERVER_UNREACHABLE|LEASE_LOST): .* Worth trying again\. /,
+  })
   await terminal.cleanup()
   t.match(await terminal.run('ls'), { output: '', exit_code: 0 }, 'it is made again')
   await terminal.cleanup()
@@ -57,7 +61,7 @@ t.test('a backend that is down', async (t) => {
     t.match(await terminal.run('echo hello'), {
       output: '',
       exit_code: 125,
-      error: /^NOMAD_UNAVAILABLE: no Nomad agent answers at .*\. Worth trying again\. Start an agent/,
+      error: /^lost: NOMAD_UNAVAILABLE: no Nomad agent answers at .*\. Worth trying again\. Start an agent/,
     })
   }
   await terminal.cleanup()
@@ -66,7 +70,7 @@ t.test('a backend that is down', async (t) => {
   const recovering = new Terminal({ backend })
   t.teardown(() => recovering.close())
   backend.failNextGrow(new SlotpoolError('BACKEND_UNAVAILABLE', 'got nothing'))
-  t.match(await recovering.run('echo hello'), { exit_code: 125, error: /^BACKEND_UNAVAILABLE: got nothing\. Worth trying again\./ })
+  t.match(await recovering.run('echo hello'), { exit_code: 125, error: /^lost: BACKEND_UNAVAILABLE: got nothing\. Worth trying again\./ })
   t.match(await recovering.run('echo hello'), { output: 'hello\n', exit_code: 0, error: null }, 'a failed opening is not kept')
 })
 
@@ -85,9 +89,9 @@ t.test('without isolation what harms the machine itself is refused, unless it is
   t.match(await terminal.run('rm -rf /'), {
     output: '',
     exit_code: 125,
-    error: /^COMMAND_REFUSED: the command deletes the root.*Trying again will not help/,
+    error: /^command: COMMAND_REFUSED: the command deletes the root.*Trying again will not help/,
   })
-  t.match(await terminal.run('rm -rf /', { background: true }), { exit_code: 125, error: /^COMMAND_REFUSED/ })
+  t.match(await terminal.run('rm -rf /', { background: true }), { exit_code: 125, error: /^command: COMMAND_REFUSED/ })
   t.same(ran, [])
   t.match(await terminal.run('rm -rf /', { force: true }), { exit_code: 0, error: null })
   t.same(ran, ['rm -rf /'])

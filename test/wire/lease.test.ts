@@ -18,7 +18,18 @@ t.test('execution ids', async (t) => {
 
 t.test('a request with a field that nobody knows is refused', async (t) => {
   const request = { taskId: 'a', owner: 'o', ttlMs: 1 }
-  t.match(leaseRequest.parse(request), { provisional: false })
+  t.match(leaseRequest.parse(request), { provisional: false, metadata: {} })
   t.notOk(leaseRequest.safeParse({ ...request, ttl: 1 }).success)
   for (const ttlMs of [0, -1, 0.5, 2_147_483_001, '1']) t.notOk(leaseRequest.safeParse({ ...request, ttlMs }).success)
+})
+
+t.test('metadata', async (t) => {
+  const withMetadata = (metadata: unknown) => leaseRequest.safeParse({ taskId: 'a', owner: 'o', ttlMs: 1, metadata })
+  const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`name-${i}`, 'x']))
+  for (const good of [{}, { 'a.b-C_1': 'ä 😀' }, { constructor: '' }, { ['n'.repeat(64)]: '😀'.repeat(256) }, names(16)]) {
+    t.same(withMetadata(good).data?.metadata, good)
+  }
+  const bad = [null, [], 'x', { '': 'x' }, { 'a b': 'x' }, { ä: 'x' }, { ['n'.repeat(65)]: 'x' }, names(17)]
+  const badTexts = ['a\nb', '\u0000', '\u009f', 'x'.repeat(257), '\ud800', 1, null].map((text) => ({ a: text }))
+  for (const one of [...bad, ...badTexts, JSON.parse('{"__proto__":"x"}')]) t.notOk(withMetadata(one).success, JSON.stringify(one))
 })

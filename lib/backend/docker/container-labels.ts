@@ -35,7 +35,7 @@ export function labelsFor(config: Config, index: number): Record<string, string>
 }
 
 /** Undefined for a container that has the label of a pool but was not made by this package. */
-export function readLabels(got: Record<string, string>): { index: number; shape: PoolShape } | undefined {
+export function readLabels(got: Record<string, string>): { pool: string; index: number; shape: PoolShape } | undefined {
   const { data } = labels.safeParse(got)
   const terms = readTerms(data?.['slotpool.terms'])
   if (data === undefined || terms === undefined) return undefined
@@ -46,5 +46,5 @@ export function readLabels(got: Record<string, string>): { index: number; shape:
     network: data['slotpool.network'],
     ...terms,
   }
-  return { index: data['slotpool.index'], shape }
+  return { pool: data[poolLabel], index: data['slotpool.index'], shape }
 }

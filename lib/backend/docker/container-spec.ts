@@ -3,12 +3,16 @@ import type { Config } from '../../config.ts'
 import { jailCapabilities, serverEntrypoint } from '../../image-layout.ts'
 import { containerMounts, mountFolder, termsArguments } from '../../pool-arguments.ts'
 import type { HostMount } from '../host-mounts.ts'
-import { labelsFor } from './container-labels.ts'
+import { labelsFor, poolLabel } from './container-labels.ts'
 
 /** The port of the sandbox server inside the container. */
 export const serverPort = 7780
 /** The folder in the container that the token is put into before the start. */
 export const secretsFolder = 'run/slotpool'
+/** How long the engine waits for a container that it told to end, unless it is told otherwise. */
+const engineStopSeconds = 10
+/** Where the sandbox server keeps its slots. */
+const slotFolder = '/var/lib/slotpool'
 /** A pool that nobody used for so long ends itself. */
 const idleExitMs = 15 * 60_000
 
@@ -28,16 +32,19 @@ export function containerSpec(config: Config, index: number, mounts: readonly Ho
     User: '0:0',
     Cmd: serverArguments(config),
     Labels: labelsFor(config, index),
+    // The engine's own patience comes after that.
+    ...(config.drainMs > 0 ? { StopTimeout: Math.ceil(config.drainMs / 1000) + engineStopSeconds } : {}),
     ExposedPorts: { [port]: {} },
-    // Anonymous, so that it goes with the container. What slots write does not pass through the container's overlay.
-    Volumes: { '/var/lib/slotpool': {} },
     HostConfig: {
       // What ends by itself, idle or broken, leaves neither a container nor a volume.
       AutoRemove: true,
       Init: false,
       PortBindings: { [port]: [{ HostIp: '127.0.0.1', HostPort: '' }] },
-      // From where the sandbox server hands them on to its slots.
-      Mounts: mounts.map(({ source, readOnly }, at) => bindMount(source, `${mountFolder}/${at}`, readOnly)),
+      Mounts: [
+        slotVolume(config.pool),
+        // From where the sandbox server hands them on to its slots.
+        ...mounts.map(({ source, readOnly }, at) => bindMount(source, `${mountFolder}/${at}`, readOnly)),
+      ],
       PidsLimit: pidsLimit(config.slots),
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
       ...privileges(config),
@@ -49,7 +56,7 @@ function serverArguments(config: Config): string[] {
   return [
     ...['--listen', `tcp:0.0.0.0:${serverPort}`],
     ...['--token-file', `/${secretsFolder}/token`],
-    ...['--state-dir', '/var/lib/slotpool'],
+    ...['--state-dir', slotFolder],
     ...['--pool', config.pool],
     ...['--slots', String(config.slots)],
     ...['--isolation', config.isolation],
@@ -57,6 +64,19 @@ function serverArguments(config: Config): string[] {
     ...termsArguments(config, containerMounts(config), 'image'),
     ...['--idle-exit-ms', String(idleExitMs)],
   ]
+}
+
+/**
+ * For what slots write: it does not pass through the container's overlay. Without a name it goes with the container; the label is for whoever
+ * finds it after a container was removed by hand and its volume was not.
+ */
+function slotVolume(pool: string): MountSettings {
+  return {
+    Type: 'volume',
+    Source: '',
+    Target: slotFolder,
+    VolumeOptions: { NoCopy: false, Labels: { [poolLabel]: pool }, DriverConfig: { Name: '', Options: {} } },
+  }
 }
 
 /** A source that is gone by then is an error of the engine's; it would make a folder for one that is named as a bind in short. */

@@ -4,17 +4,21 @@ import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { EngineWatch } from '../engine-watch.ts'
 import { resolveMounts } from '../host-mounts.ts'
-import { readOrMakeToken } from '../token-file.ts'
+import { keepToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { containerName } from './container-spec.ts'
 import { DockerEngine } from './engine.ts'
+import { followEvents } from './follow-events.ts'
 import { type GrowContext, growPool } from './grow-pool.ts'
 import { findHalfMade } from './half-made.ts'
 import { makeContainer } from './make-container.ts'
 import { isLive, listPoolContainers, type PoolContainer } from './pool-containers.ts'
 import { probe } from './readiness.ts'
+import { reapLeftovers } from './reap-leftovers.ts'
 import { removeContainer } from './remove-container.ts'
+import { removeLostVolumes } from './remove-volumes.ts'
 import { undoContainers } from './undo-containers.ts'
 
 /** Containers on one Docker engine. They carry the pool's name as a label, and are found again by it. */
@@ -23,8 +27,14 @@ export class DockerBackend implements Backend {
   readonly #config: Config
   readonly #env: NodeJS.ProcessEnv
   readonly #engine: DockerEngine
-  /** Containers that answered once: while they run, they are not asked again. */
+  /** Runs of containers that answered once: while they last, they are not asked again. */
   readonly #answered = new Set<string>()
+  readonly #watch = new EngineWatch({
+    follow: (onEvent, signal) => followEvents(this.#engine, this.#config.pool, onEvent, signal),
+    list: (signal) => this.#list(signal),
+    // The engine tells of an event before it writes it to its disk, and what it lists is what it has written.
+    lagMs: 4_000,
+  })
 
   /**
    * Connects to nothing yet.
@@ -51,9 +61,8 @@ export class DockerBackend implements Backend {
     return readOrMakeToken(this.#folder())
   }
 
-  async list(signal?: AbortSignal): Promise<Container[]> {
-    const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
-    return Promise.all(found.map((one) => this.#describe(one, signal)))
+  list(signal?: AbortSignal): Promise<Container[]> {
+    return this.#watch.list(signal)
   }
 
   async check(config: Config): Promise<void> {
@@ -70,20 +79,40 @@ export class DockerBackend implements Backend {
     const { pool } = this.#config
     const mounts = await resolveMounts(this.#config, this.#env)
     const token = await this.token()
+    let reaping: Promise<void> | undefined
     const context: GrowContext = {
       pool,
       list: () => listPoolContainers(engine, pool, signal),
       findHalfMade: (containers) => findHalfMade(engine, containers),
       describe: (one) => this.#describe(one, signal),
       make: async (index, either) => {
-        const id = await makeContainer(engine, this.#config, index, token, mounts, either)
-        if (id !== undefined) this.#answered.add(id)
-        return id
+        reaping ??= reapLeftovers(engine, pool, this.#env)
+        const made = await makeContainer(engine, this.#config, index, () => this.token(), mounts, either)
+        if (made !== undefined) this.#answered.add(made.run)
+        return made?.id
       },
       remove: (id) => removeContainer(engine, id, signal),
       undo: (ids) => undoContainers(engine, pool, token, ids),
     }
-    return growPool(context, count, signal)
+    try {
+      const containers = await growPool(context, count, signal)
+      // Another process whose start failed took it for nobody's.
+      await keepToken(this.#folder(), token)
+      return containers
+    } catch (error) {
+      await this.#forgetUnusedToken().catch(() => {})
+      throw error
+    } finally {
+      await reaping
+    }
+  }
+
+  async remove({ id }: Container, signal?: AbortSignal): Promise<void> {
+    await removeContainer(this.#engine, id, signal)
+  }
+
+  watch(onChange: () => void, signal: AbortSignal): Promise<void> {
+    return this.#watch.join(onChange, signal)
   }
 
   async destroy(signal?: AbortSignal): Promise<void> {
@@ -95,16 +124,29 @@ export class DockerBackend implements Backend {
       await backoff.pause(signal)
     }
     throwIfCancelled(signal)
+    await removeLostVolumes(this.#engine, this.#config.pool)
     this.#answered.clear()
     await rm(this.#folder(), { recursive: true, force: true })
   }
 
   async close(): Promise<void> {
+    this.#watch.close()
     this.#engine.close()
+  }
+
+  /** A start that failed before there was any container leaves nothing, its token included. */
+  async #forgetUnusedToken(): Promise<void> {
+    const found = await listPoolContainers(this.#engine, this.#config.pool)
+    if (found.length === 0) await rm(this.#folder(), { recursive: true, force: true })
   }
 
   #folder(): string {
     return poolDir(this.#config.pool, 'docker', this.#env)
+  }
+
+  async #list(signal: AbortSignal | undefined): Promise<Container[]> {
+    const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
+    return Promise.all(found.map((one) => this.#describe(one, signal)))
   }
 
   async #describe(one: PoolContainer, signal: AbortSignal | undefined): Promise<Container> {
@@ -114,9 +156,9 @@ export class DockerBackend implements Backend {
     if (one.state !== 'running' || one.endpoint === undefined)
       return { ...base, state: 'starting', reason: `${name} is ${one.state}: ${one.status}` }
     const { endpoint } = one
-    const { answers, reason } = this.#answered.has(one.id) ? { answers: true } : await probe(endpoint, signal)
+    const { answers, reason } = this.#answered.has(one.run) ? { answers: true } : await probe(endpoint, signal)
     if (!answers) return { ...base, state: 'starting', endpoint, ...(reason === undefined ? {} : { reason }) }
-    this.#answered.add(one.id)
+    this.#answered.add(one.run)
     return { ...base, state: 'ready', endpoint }
   }
 }

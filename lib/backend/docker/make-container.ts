@@ -4,12 +4,13 @@ import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import type { HostMount } from '../host-mounts.ts'
-import { throwIfCancelled } from './backoff.ts'
+import { Backoff, throwIfCancelled } from './backoff.ts'
 import { poolLabel } from './container-labels.ts'
-import { containerSpec, serverPort } from './container-spec.ts'
+import { containerName, containerSpec, serverPort } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
+import { containerRun } from './pool-containers.ts'
 import { waitUntilItAnswers } from './readiness.ts'
 import { removeContainer } from './remove-container.ts'
 import { serverEndpoint } from './server-endpoint.ts'
@@ -21,19 +22,60 @@ import { undoAndThrow } from './undo-and-throw.ts'
 /** From the start of a container to the first answer of its sandbox server. */
 export const startTimeoutMs = 60_000
 
+/** A container whose sandbox server answered. */
+export interface MadeContainer {
+  id: string
+  /** As in `PoolContainer`. */
+  run: string
+}
+
+/** The engine takes a container out of its network behind its removal, and has done so by then. */
+const networkTimeoutMs = 10_000
+
 /**
  * Makes the container of one index and waits until its sandbox server answers. What it made is gone again when it throws.
  *
- * @returns the container's id, or undefined when the index is taken: by another process, or by a container that is being removed.
+ * @param token asked for once the container is there: a pool that has one keeps its token.
+ * @returns undefined when the index is taken: by another process, or by a container that is being removed.
  */
 export async function makeContainer(
   engine: DockerEngine,
   config: Config,
   index: number,
-  token: string,
+  token: () => Promise<string>,
   mounts: readonly HostMount[],
   signal?: AbortSignal,
-): Promise<string | undefined> {
+): Promise<MadeContainer | undefined> {
+  const backoff = new Backoff()
+  for (const giveUpAt = performance.now() + networkTimeoutMs; ; await backoff.pause(signal)) {
+    try {
+      return await makeOnce(engine, config, index, token, mounts, signal)
+    } catch (error) {
+      if (!isStillInNetwork(error)) throw error
+      if (performance.now() > giveUpAt) throw leftInNetwork(containerName(config.pool, index), error)
+    }
+  }
+}
+
+/** The last container of that name has gone, and its place in the network has not. */
+function isStillInNetwork(error: unknown): error is SlotpoolError {
+  return error instanceof SlotpoolError && /endpoint with name \S+ already exists/.test(String(error.details.reason ?? ''))
+}
+
+/** Left to whoever reads it: to disconnect by a name that another process has meanwhile given to a container of its own would cut that one off. */
+function leftInNetwork(name: string, cause: SlotpoolError): SlotpoolError {
+  const message = `${cause.message}; the engine has kept the place of one that has gone: docker network disconnect --force NETWORK ${name}`
+  return new SlotpoolError(cause.code, message, { cause, details: cause.details })
+}
+
+async function makeOnce(
+  engine: DockerEngine,
+  config: Config,
+  index: number,
+  token: () => Promise<string>,
+  mounts: readonly HostMount[],
+  signal?: AbortSignal,
+): Promise<MadeContainer | undefined> {
   throwIfCancelled(signal)
   const spec = containerSpec(config, index, mounts)
   // Not ended by the signal: an engine whose client hangs up still makes the container, and nobody would know its id.
@@ -41,11 +83,10 @@ export async function makeContainer(
   if (container === undefined) return undefined
   try {
     throwIfCancelled(signal)
-    const archive = await tokenArchive(token)
+    const archive = await tokenArchive(await token())
     await engine.call('put the token into a container', container.putArchive(archive, { path: '/' }))
     throwIfCancelled(signal)
-    await startAndWait(engine, container, spec.name, signal)
-    return container.id
+    return { id: container.id, run: await startAndWait(engine, container, spec.name, signal) }
   } catch (error) {
     return undoAndThrow(error, () => removeContainer(engine, container.id))
   }
@@ -78,23 +119,25 @@ async function refuseStranger(engine: DockerEngine, { name, Labels }: ReturnType
   }
 }
 
+/** @returns the run in which it answered. */
 async function startAndWait(
   engine: DockerEngine,
   container: EngineContainer,
   name: string,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<string> {
   const output = await StartOutput.attach(engine, container.id)
   const over = new AbortController()
   const waiting = signal ? AbortSignal.any([signal, over.signal]) : over.signal
   try {
     await start(engine, container, name)
-    const failure = await Promise.race([
-      answers(engine, container, waiting),
+    const outcome = await Promise.race([
+      answers(engine, container, waiting).then((run) => ({ run })),
       endOf(container, over.signal),
       delay(startTimeoutMs, `gave no answer within ${startTimeoutMs} ms`, { signal: over.signal }),
     ])
-    if (failure !== undefined) throw startFailure(`container ${name}`, failure, await output.tail())
+    if (typeof outcome === 'string') throw startFailure(`container ${name}`, outcome, await output.tail())
+    return outcome.run
   } finally {
     over.abort()
     output.close()
@@ -121,18 +164,21 @@ async function endOf(container: EngineContainer, signal: AbortSignal): Promise<s
   }
 }
 
-async function answers(engine: DockerEngine, container: EngineContainer, signal: AbortSignal): Promise<undefined> {
-  const endpoint = await endpointOf(engine, container)
+/** @returns the run in which it did. */
+async function answers(engine: DockerEngine, container: EngineContainer, signal: AbortSignal): Promise<string> {
+  const address = await addressOf(engine, container)
   // Without one it has ended already, and the other side of the race says how.
-  if (endpoint === undefined) return new Promise(() => {})
-  await waitUntilItAnswers(endpoint, signal)
+  if (address === undefined) return new Promise(() => {})
+  await waitUntilItAnswers(address.endpoint, signal)
+  return address.run
 }
 
-async function endpointOf(engine: DockerEngine, container: EngineContainer): Promise<Endpoint | undefined> {
+async function addressOf(engine: DockerEngine, container: EngineContainer): Promise<{ endpoint: Endpoint; run: string } | undefined> {
   try {
     const { NetworkSettings } = await engine.call('read the address of a container', container.inspect())
     const port = Number(NetworkSettings.Ports[`${serverPort}/tcp`]?.[0]?.HostPort)
-    return Number.isInteger(port) && port > 0 ? serverEndpoint(port, NetworkSettings.Networks) : undefined
+    if (!Number.isInteger(port) || port <= 0) return undefined
+    return { endpoint: serverEndpoint(port, NetworkSettings.Networks), run: containerRun(container.id, port) }
   } catch (error) {
     if (engineStatus(error) === 404) return undefined
     throw error

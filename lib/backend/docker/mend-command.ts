@@ -1,5 +1,5 @@
-import { accessSync, constants, existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { findProgram } from '../find-program.ts'
 import type { EngineAddress } from './engine-address.ts'
 
 /** The one command that would most likely make the engine answer, by what this machine has. */
@@ -9,19 +9,9 @@ export function mendCommand(address: EngineAddress, errorCode: string | undefine
   if (errorCode === 'EACCES' || errorCode === 'EPERM') return 'sudo usermod -aG docker "$USER" && newgrp docker'
   if (process.platform === 'darwin') return 'open -a Docker'
   const sudo = process.getuid?.() === 0 ? '' : 'sudo '
-  if (!isOnPath('dockerd')) return `${sudo}apt-get install docker.io`
+  if (!findProgram('dockerd', `${process.env.PATH ?? ''}:${systemFolders}`)) return `${sudo}apt-get install docker.io`
   return existsSync('/run/systemd/system') ? `${sudo}systemctl start docker` : `${sudo}dockerd`
 }
 
-/** Ordinary users often lack the sbin folders in PATH, and that is where dockerd lies. */
-function isOnPath(program: string): boolean {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/bin', '/usr/local/bin']
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-}
+/** Ordinary users often lack them in PATH, and that is where dockerd lies. */
+const systemFolders = '/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin'

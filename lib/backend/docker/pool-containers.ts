@@ -9,12 +9,15 @@ import { serverEndpoint } from './server-endpoint.ts'
 /** A container of the pool as the engine lists it. */
 export interface PoolContainer {
   id: string
+  pool: string
   index: number
   /** The engine's word: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
   state: string
   /** The engine's own sentence, such as `Exited (1) 2 seconds ago`. */
   status: string
   createdAtMs: number
+  /** Another after each start: what was known of the server in it is not known of the one that came with a restart. */
+  run: string
   /** Where its sandbox server is; undefined until it runs. */
   endpoint: Endpoint | undefined
   shape: PoolShape
@@ -22,20 +25,30 @@ export interface PoolContainer {
 
 const liveStates = new Set(['created', 'running', 'paused', 'restarting'])
 
+/** Names one run of a container: the engine publishes its port anew with each start. */
+export function containerRun(id: string, publishedPort: number | undefined): string {
+  return `${id}:${publishedPort ?? ''}`
+}
+
 /** Whether it serves or may yet come to serve. The others have ended, and are removed or being removed. */
 export function isLive(container: PoolContainer): boolean {
   return liveStates.has(container.state)
 }
 
 /** The pool's containers in any state, in order of their index. */
-export async function listPoolContainers(engine: DockerEngine, pool: string, signal?: AbortSignal): Promise<PoolContainer[]> {
+export function listPoolContainers(engine: DockerEngine, pool: string, signal?: AbortSignal): Promise<PoolContainer[]> {
+  return listLabelled(engine, `${poolLabel}=${pool}`, signal)
+}
+
+/** The containers of all pools on the engine. */
+export function listEveryPool(engine: DockerEngine, signal?: AbortSignal): Promise<PoolContainer[]> {
+  return listLabelled(engine, poolLabel, signal)
+}
+
+async function listLabelled(engine: DockerEngine, label: string, signal: AbortSignal | undefined): Promise<PoolContainer[]> {
   const infos = await engine.call(
     'list containers',
-    engine.docker.listContainers({
-      all: true,
-      filters: { label: [`${poolLabel}=${pool}`] },
-      ...(signal ? { abortSignal: signal } : {}),
-    }),
+    engine.docker.listContainers({ all: true, filters: { label: [label] }, ...(signal ? { abortSignal: signal } : {}) }),
   )
   return infos.flatMap((info) => read(info) ?? []).sort((a, b) => a.index - b.index)
 }
@@ -46,10 +59,12 @@ function read(info: ContainerInfo): PoolContainer | undefined {
   const port = info.Ports.find((port) => port.PrivatePort === serverPort && port.PublicPort !== undefined)?.PublicPort
   return {
     id: info.Id,
+    pool: labels.pool,
     index: labels.index,
     state: info.State,
     status: info.Status,
     createdAtMs: info.Created * 1000,
+    run: containerRun(info.Id, port),
     endpoint: port === undefined ? undefined : serverEndpoint(port, info.NetworkSettings?.Networks),
     shape: labels.shape,
   }

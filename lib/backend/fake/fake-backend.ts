@@ -1,10 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { pino } from 'pino'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { mountInvalid } from '../../mount.ts'
+import { type Clock, systemClock } from '../../sandbox/clock.ts'
 import { SandboxServer } from '../../sandbox/server.ts'
+import type { Endpoint } from '../../wire/endpoint.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { type Hold, hold } from './hold.ts'
+import { memoryConnection } from './memory-connection.ts'
 import type { Script } from './scripted-execution.ts'
 import { ScriptedJails, ScriptedRuntime } from './scripted-runtime.ts'
 
@@ -14,25 +19,44 @@ export interface FakeOptions {
   script?: Script
   /** Slots of each container. Default: 10. */
   slots?: number
+  /** What time it is for containers, servers and commands. Default: the machine's own. */
+  clock?: Clock
+  /** How long a container takes to start. Default: 0, it is ready at once. */
+  startMs?: number
+  /**
+   * What the servers are reached over. `memory` takes no ports, file descriptors or system calls, and is good for a thousand containers in one
+   * process; all that is said is the same. Default: `loopback`.
+   */
+  connections?: 'loopback' | 'memory'
 }
 
 interface FakeContainer {
   id: string
   index: number
   server: SandboxServer
-  url: string
+  endpoint: Endpoint
   alive: boolean
-  /** Settles when it answers again; undefined while it does. */
-  paused: Pause | undefined
+  /** Over when it has started, or is not to any more; undefined from then on. */
+  starting: Hold | undefined
+  /** Over when it answers again; undefined while it does. */
+  paused: Hold | undefined
+  jails: ScriptedJails
 }
 
-interface Pause {
-  over: Promise<void>
-  end: () => void
+type Served = Pick<FakeContainer, 'starting' | 'paused' | 'jails'>
+
+/** What there is at one moment. */
+export interface FakeUsage {
+  /** Those that live, and how many of them have not yet started. */
+  containers: number
+  starting: number
+  /** Of those that have started. */
+  slots: number
+  leased: number
 }
 
 /**
- * Containers in this very process, for tests of what uses slotpool: real leases, real time limits, the real protocol over loopback, but a
+ * Containers in this very process, for tests of what uses slotpool: real leases, real time limits, the real protocol over loopback or in memory, but a
  * script instead of a shell. It passes the same suite as the other backends.
  *
  *     const backend = new FakeBackend({ script: ({ command }) => ({ stdout: `ran ${command}\n` }) })
@@ -42,15 +66,25 @@ export class FakeBackend implements Backend {
   readonly name = 'fake'
   readonly #script: Script
   readonly #slots: number
+  readonly #clock: Clock
+  readonly #startMs: number
+  readonly #connections: 'loopback' | 'memory'
   #token = newToken()
   #containers: FakeContainer[] = []
   #failure: SlotpoolError | undefined
   /** One change of the containers at a time. */
   #changing: Promise<unknown> = Promise.resolve()
+  /** Those that watch. */
+  readonly #watching = new Set<() => void>()
+  /** What servers were asked so far, and, in memory, the pieces that went either way. */
+  readonly traffic = { requests: 0, pieces: 0 }
 
   constructor(options: FakeOptions = {}) {
     this.#script = options.script ?? (() => ({}))
     this.#slots = options.slots ?? 10
+    this.#clock = options.clock ?? systemClock
+    this.#startMs = options.startMs ?? 0
+    this.#connections = options.connections ?? 'loopback'
   }
 
   async token(): Promise<string> {
@@ -58,10 +92,11 @@ export class FakeBackend implements Backend {
   }
 
   async list(): Promise<Container[]> {
-    return this.#containers.map(({ id, index, url, alive, paused }) => {
+    return this.#containers.map(({ id, index, endpoint, alive, starting, paused }) => {
       const base = { id, index, node: 'fake' }
+      if (alive && starting) return { ...base, state: 'starting' }
       if (alive && paused) return { ...base, state: 'starting', reason: 'it was paused by the test' }
-      return alive ? { ...base, state: 'ready', endpoint: { url } } : { ...base, state: 'dead', reason: 'it was killed by the test' }
+      return alive ? { ...base, state: 'ready', endpoint } : { ...base, state: 'dead', reason: 'it was killed by the test' }
     })
   }
 
@@ -74,29 +109,61 @@ export class FakeBackend implements Backend {
     return { image: null, slots: this.#slots, isolation: 'none', network: 'none', limits: {}, networkAllow: [], mounts: [] }
   }
 
-  grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+  async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    const { made, all } = await this.#change(async () => ({ made: await this.#make(count, signal), all: await this.list() }))
+    try {
+      return (await this.#haveStarted(count, signal)) ? this.list() : all
+    } catch (error) {
+      for (const one of made) if (one.starting) await this.#remove(one)
+      throw error
+    }
+  }
+
+  get #started() {
+    return this.#containers.filter((one) => one.alive && !one.starting)
+  }
+
+  /** Those that have started and live. */
+  ids(): string[] {
+    return this.#started.map((one) => one.id)
+  }
+
+  /** What there is now, without asking any server. */
+  usage(): FakeUsage {
+    const alive = this.#containers.filter((one) => one.alive).length
+    const started = this.#started
+    return {
+      containers: alive,
+      starting: alive - started.length,
+      slots: started.length * this.#slots,
+      leased: started.reduce((sum, { server }) => sum + server.leased, 0),
+    }
+  }
+
+  remove({ id }: Container): Promise<void> {
     return this.#change(async () => {
-      if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'growing was given up', { cause: signal.reason })
-      const failure = this.#failure
-      this.#failure = undefined
-      if (failure) throw failure
-      this.#containers = this.#containers.filter((one) => one.alive)
-      for (let index = 0; this.#containers.length < count; index++) {
-        if (!this.#containers.some((one) => one.index === index)) this.#containers.push(await this.#start(index))
-      }
-      this.#containers.sort((a, b) => a.index - b.index)
-      return this.list()
+      const container = this.#containers.find((one) => one.id === id)
+      if (container) await this.#remove(container)
     })
+  }
+
+  async watch(onChange: () => void, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    const told = (): void => onChange()
+    this.#watching.add(told)
+    told()
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    this.#watching.delete(told)
   }
 
   destroy(): Promise<void> {
     return this.#change(async () => {
-      await Promise.all(this.#containers.filter((one) => one.alive).map((one) => one.server.close()))
-      this.#containers = []
+      await Promise.all(this.#containers.map((one) => this.#remove(one)))
       this.#token = newToken()
     })
   }
 
+  /** Several pools may share this one object, so what the others watch stays. */
   async close(): Promise<void> {}
 
   /** Lets a container die as on an outage: its leases are lost, its connections break. */
@@ -105,6 +172,7 @@ export class FakeBackend implements Backend {
       const container = this.#containers.find((one) => one.id === id)
       if (!container?.alive) return
       container.alive = false
+      container.starting?.end()
       await container.server.crash()
     })
   }
@@ -113,11 +181,8 @@ export class FakeBackend implements Backend {
   pause(id: string): void {
     const container = this.#containers.find((one) => one.id === id)
     if (!container || container.paused) return
-    let end = (): void => {}
-    const over = new Promise<void>((resolve) => {
-      end = resolve
-    })
-    container.paused = { over, end }
+    container.paused = hold()
+    this.#tell()
   }
 
   /** Lets a paused container answer what was sent to it, and all that comes. */
@@ -125,6 +190,7 @@ export class FakeBackend implements Backend {
     const container = this.#containers.find((one) => one.id === id)
     container?.paused?.end()
     if (container) container.paused = undefined
+    this.#tell()
   }
 
   /** Lets the server of a container start anew, at the same address: its leases are lost, its connections break. */
@@ -133,9 +199,14 @@ export class FakeBackend implements Backend {
       const container = this.#containers.find((one) => one.id === id)
       if (!container?.alive) return
       await container.server.crash()
-      const { server, url } = await this.#serve(container, Number(new URL(container.url).port))
-      Object.assign(container, { server, url })
+      Object.assign(container, await this.#serve(container, container.endpoint))
     })
+  }
+
+  /** Lets the next slots of a container that come back fail to be wiped: they are out of service from then on. */
+  wearOut(id: string): void {
+    const container = this.#containers.find((one) => one.id === id)
+    if (container) container.jails.wipesFail = true
   }
 
   /** Makes the next `grow` fail with this error. */
@@ -143,33 +214,104 @@ export class FakeBackend implements Backend {
     this.#failure = error
   }
 
-  async #start(index: number): Promise<FakeContainer> {
-    const container: Pick<FakeContainer, 'paused'> = { paused: undefined }
-    return Object.assign(container, { id: randomUUID(), index, ...(await this.#serve(container, 0)), alive: true })
+  async #make(count: number, signal: AbortSignal | undefined): Promise<FakeContainer[]> {
+    if (signal?.aborted) throw givenUp(signal)
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure) throw failure
+    this.#containers = this.#containers.filter((one) => one.alive)
+    const taken = new Set(this.#containers.map((one) => one.index))
+    const made: FakeContainer[] = []
+    for (let index = 0; taken.size < count; index++) {
+      if (taken.has(index)) continue
+      taken.add(index)
+      const container = await this.#start(index)
+      made.push(container)
+      this.#containers.push(container)
+    }
+    this.#containers.sort((a, b) => a.index - b.index)
+    return made
   }
 
-  async #serve(container: Pick<FakeContainer, 'paused'>, port: number): Promise<Pick<FakeContainer, 'server' | 'url'>> {
+  async #start(index: number): Promise<FakeContainer> {
+    const container: Served = { starting: undefined, paused: undefined, jails: new ScriptedJails() }
+    const started = Object.assign(container, { id: randomUUID(), index, ...(await this.#serve(container)), alive: true })
+    if (this.#startMs > 0) {
+      const starting = hold()
+      const stop = this.#clock.after(this.#startMs, starting.end)
+      container.starting = starting
+      void starting.over.then(() => {
+        stop()
+        container.starting = undefined
+        this.#tell()
+      })
+    }
+    return started
+  }
+
+  /** Resolves when so many have started, or no more are about to, with whether that had to be waited for. */
+  async #haveStarted(count: number, signal: AbortSignal | undefined): Promise<boolean> {
+    const aborted = signal && new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    for (let waited = false; ; waited = true) {
+      const alive = this.#containers.filter((one) => one.alive)
+      const starting = alive.flatMap((one) => (one.starting ? [one.starting.over] : []))
+      if (starting.length === 0 || alive.length - starting.length >= count) return waited
+      await Promise.race([...starting, ...(aborted ? [aborted] : [])])
+      if (signal?.aborted) throw givenUp(signal)
+    }
+  }
+
+  async #remove(container: FakeContainer): Promise<void> {
+    this.#containers = this.#containers.filter((one) => one !== container)
+    container.starting?.end()
+    // Whoever waits for its answer learns that there will be none.
+    container.paused?.end()
+    if (container.alive) await container.server.close()
+  }
+
+  /** Serves at that endpoint, by default at a new one. */
+  async #serve(container: Served, at?: Endpoint): Promise<Pick<FakeContainer, 'server' | 'endpoint'>> {
     const server = await SandboxServer.start({
       pool: 'fake',
       slots: this.#slots,
       token: this.#token,
       slotsFolder: '/',
-      isolation: { kind: new ScriptedJails(), reason: 'commands are answered by a script', networkReason: null },
-      runtime: new ScriptedRuntime(this.#script),
-      beforeRequest: async () => container.paused?.over,
+      isolation: { kind: container.jails, reason: 'commands are answered by a script', networkReason: null },
+      runtime: new ScriptedRuntime(this.#script, this.#clock),
+      beforeRequest: async () => {
+        this.traffic.requests++
+        await container.paused?.over
+      },
       log: pino({ enabled: false }),
+      clock: this.#clock,
     })
-    const url = await server.listen({ host: '127.0.0.1', port })
+    if (this.#connections === 'memory') {
+      const connect = (): Duplex => {
+        const [ours, theirs] = memoryConnection(() => this.traffic.pieces++)
+        server.accept(theirs)
+        return ours
+      }
+      return { server, endpoint: { url: 'http://memory', connect } }
+    }
+    const url = await server.listen({ host: '127.0.0.1', port: at ? Number(new URL(at.url).port) : 0 })
     // A test that forgets to take its pool down ends all the same.
     server.unref()
-    return { server, url }
+    return { server, endpoint: { url } }
   }
 
   #change<T>(work: () => Promise<T>): Promise<T> {
-    const changed = this.#changing.then(work)
+    const changed = this.#changing.then(work).finally(() => this.#tell())
     this.#changing = changed.catch(() => {})
     return changed
   }
+
+  #tell(): void {
+    for (const told of this.#watching) told()
+  }
+}
+
+function givenUp(signal: AbortSignal): SlotpoolError {
+  return new SlotpoolError('CANCELLED', 'growing was given up', { cause: signal.reason })
 }
 
 function newToken(): string {

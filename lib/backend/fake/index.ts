@@ -1,2 +1,2 @@
-export { FakeBackend, type FakeOptions } from './fake-backend.ts'
+export { FakeBackend, type FakeOptions, type FakeUsage } from './fake-backend.ts'
 export type { Script, ScriptedCommand, ScriptedResult } from './scripted-execution.ts'

@@ -1,3 +1,5 @@
+import type { SlotpoolError } from '../../errors.ts'
+import type { Clock } from '../../sandbox/clock.ts'
 import { type EnvironmentOf, slotEnvironment } from '../../sandbox/environment.ts'
 import { Execution, type Outcome } from '../../sandbox/execution.ts'
 import type { CheckedExecutionRequest, TimeoutKind } from '../../wire/execution.ts'
@@ -40,23 +42,32 @@ export class ScriptedExecution extends Execution {
   readonly #script: Script
   readonly #files: Map<string, Buffer>
   readonly #workspace: string
+  readonly #clock: Clock
   readonly #ending = new AbortController()
+  readonly leftOpen = []
   readonly #environment: { env: Record<string, string>; skipped: string[] }
   #timedOut: TimeoutKind | null = null
-  #silence: NodeJS.Timeout | undefined
+  #failure: SlotpoolError | undefined
+  #stopSilence: () => void = () => {}
 
-  constructor(id: string, request: CheckedExecutionRequest, options: { script: Script; files: Map<string, Buffer>; slot: EnvironmentOf }) {
+  constructor(
+    id: string,
+    request: CheckedExecutionRequest,
+    options: { script: Script; files: Map<string, Buffer>; slot: EnvironmentOf; clock: Clock },
+  ) {
     super(id, request, Number.POSITIVE_INFINITY)
     this.#script = options.script
     this.#files = options.files
     this.#workspace = options.slot.view.workspace
+    this.#clock = options.clock
     this.#environment = slotEnvironment(options.slot, request, id)
   }
 
   /** A script does not wait for readers: what it writes is held. */
   readOn(): void {}
 
-  abandon(): void {
+  abandon(failure?: SlotpoolError): void {
+    this.#failure ??= failure
     this.#ending.abort()
   }
 
@@ -66,18 +77,14 @@ export class ScriptedExecution extends Execution {
 
   protected async perform(): Promise<Outcome> {
     const startedAt = performance.now()
-    const { timeoutMs, noOutputTimeoutMs } = this.request
-    const timeUp = (kind: TimeoutKind): void => {
-      this.#timedOut ??= kind
-      this.#ending.abort()
-    }
-    const timer = setTimeout(timeUp, timeoutMs, 'total')
-    if (noOutputTimeoutMs !== undefined) this.#silence = setTimeout(timeUp, noOutputTimeoutMs, 'no-output')
+    const stopTotal = this.#clock.after(this.request.timeoutMs, () => this.#timeUp('total'), true)
+    this.#watchSilence()
     const ended = new Promise<undefined>((resolve) =>
       this.#ending.signal.addEventListener('abort', () => resolve(undefined), { once: true }),
     )
     try {
       const result = await Promise.race([this.#play(), ended])
+      if (!result && this.#timedOut === null && this.#failure) throw this.#failure
       if (result?.stdout) this.#write('stdout', result.stdout)
       if (result?.stderr) this.#write('stderr', result.stderr)
       return {
@@ -97,9 +104,21 @@ export class ScriptedExecution extends Execution {
         },
       }
     } finally {
-      clearTimeout(timer)
-      clearTimeout(this.#silence)
+      stopTotal()
+      this.#stopSilence()
     }
+  }
+
+  #timeUp(kind: TimeoutKind): void {
+    this.#timedOut ??= kind
+    this.#ending.abort()
+  }
+
+  #watchSilence(): void {
+    const { noOutputTimeoutMs } = this.request
+    if (noOutputTimeoutMs === undefined) return
+    this.#stopSilence()
+    this.#stopSilence = this.#clock.after(noOutputTimeoutMs, () => this.#timeUp('no-output'), true)
   }
 
   async #play(): Promise<ScriptedResult> {
@@ -116,7 +135,7 @@ export class ScriptedExecution extends Execution {
 
   #write(stream: 'stdout' | 'stderr', chunk: string | Buffer): void {
     if (this.outcome) return
-    this.#silence?.refresh()
+    this.#watchSilence()
     this[stream === 'stderr' && this.request.mergeStderr ? 'stdout' : stream].append(Buffer.from(chunk))
     this.emit('progress')
   }

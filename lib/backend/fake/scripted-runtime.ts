@@ -1,4 +1,5 @@
 import { SlotpoolError } from '../../errors.ts'
+import { type Clock, systemClock } from '../../sandbox/clock.ts'
 import type { Execution } from '../../sandbox/execution.ts'
 import type { Jail, JailKind } from '../../sandbox/jail/jail.ts'
 import type { SlotRuntime } from '../../sandbox/slot-runtime.ts'
@@ -15,6 +16,8 @@ export class ScriptedJails implements JailKind {
   readonly network = 'none'
   readonly root = 'shared'
   readonly user = 'agent'
+  /** As where what a slot left cannot be removed. */
+  wipesFail = false
 
   async make(): Promise<Jail> {
     let end = (): void => {}
@@ -36,16 +39,20 @@ export class ScriptedJails implements JailKind {
     }
   }
 
-  async wipe(): Promise<void> {}
+  async wipe(): Promise<void> {
+    if (this.wipesFail) throw new Error('the script fails to wipe')
+  }
 }
 
 /** Commands answered by a script, files held in memory for as long as their slot's lease. */
 export class ScriptedRuntime implements SlotRuntime {
   readonly #script: Script
+  readonly #clock: Clock
   readonly files = new ScriptedFiles(workspace)
 
-  constructor(script: Script) {
+  constructor(script: Script, clock: Clock = systemClock) {
     this.#script = script
+    this.#clock = clock
   }
 
   async start(): Promise<void> {}
@@ -53,7 +60,12 @@ export class ScriptedRuntime implements SlotRuntime {
   makeReady(): void {}
 
   execution(id: string, request: CheckedExecutionRequest, { jail }: Slot): Execution {
-    return new ScriptedExecution(id, request, { script: this.#script, files: this.files.treeOf(jail).files, slot: jail })
+    return new ScriptedExecution(id, request, {
+      script: this.#script,
+      files: this.files.treeOf(jail).files,
+      slot: jail,
+      clock: this.#clock,
+    })
   }
 
   async close(): Promise<void> {}

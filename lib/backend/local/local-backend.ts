@@ -1,32 +1,34 @@
-import { readdirSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir, stateDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { withFolderLock } from '../folder-lock.ts'
 import { type HostMount, resolveMounts } from '../host-mounts.ts'
+import { pauseBeforeNextLook } from '../look-pause.ts'
 import { readOrMakeToken, tokenPath } from '../token-file.ts'
 import { endServer } from './end-server.ts'
-import { withPoolLock } from './pool-lock.ts'
+import { type PoolServer, poolServers } from './pool-servers.ts'
+import { reapLeftovers } from './reap-leftovers.ts'
+import { boundLog } from './server-log.ts'
 import { serverPlaces, sharedStateDir } from './server-places.ts'
-import { isAlive, readRecord, type ServerRecord, writeRecord } from './server-record.ts'
+import { writeRecord } from './server-record.ts'
 import { startServer } from './start-server.ts'
+import { watchServers } from './watch-servers.ts'
 
-interface LocalServer {
-  index: number
-  folder: string
-  record: ServerRecord | undefined
-  alive: boolean
-}
+/** A server whose starter died may still be starting; one that is silent for so long is not. */
+const startWithinMs = 30_000
 
 /** Sandbox servers as detached processes on this machine, found again by a record in the pool's folder. */
 export class LocalBackend implements Backend {
   readonly name = 'local'
   readonly #config: Config
   readonly #folder: string
+  readonly #closed = new AbortController()
 
   constructor(config: Config) {
     if (process.platform !== 'linux') {
@@ -47,11 +49,13 @@ export class LocalBackend implements Backend {
   }
 
   async list(): Promise<Container[]> {
-    return Promise.all(this.#servers().map((server) => this.#describe(server)))
+    const servers = poolServers(this.#folder)
+    for (const { folder } of servers) boundLog(folder)
+    return Promise.all(servers.map((server) => this.#describe(server)))
   }
 
   async shape(): Promise<PoolShape | null> {
-    return this.#servers().find((server) => server.alive)?.record?.shape ?? null
+    return poolServers(this.#folder).find(({ life }) => life !== 'gone')?.record?.shape ?? null
   }
 
   async check(config: Config): Promise<void> {
@@ -61,27 +65,42 @@ export class LocalBackend implements Backend {
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
     const mounts = await resolveMounts(this.#config)
     poolDir(this.#config.pool, 'local')
-    return withPoolLock(this.#folder, signal, async () => {
-      const found = this.#servers()
-      await Promise.all(found.filter((server) => !server.alive).map((server) => endServer(server.folder, server.record)))
-      const taken = new Set(found.filter((server) => server.alive).map((server) => server.index))
+    return withFolderLock(this.#folder, signal, async () => {
+      const found = poolServers(this.#folder)
+      await Promise.all(found.filter(({ life }) => life === 'gone').map((server) => endServer(server.folder, server.record)))
+      const taken = new Set(found.filter(({ life }) => life !== 'gone').map((server) => server.index))
       const missing: number[] = []
       for (let index = 0; taken.size + missing.length < count; index++) if (!taken.has(index)) missing.push(index)
-      await this.#start(missing, mounts, signal)
-      const containers = await this.list()
-      const unready = containers.find((container) => container.state !== 'ready')
-      if (!unready) return containers
-      throw new SlotpoolError(
-        'CONTAINER_FAILED',
-        `local sandbox server ${unready.index} does not answer: ${unready.reason}; \`slotpool down\` ends it`,
-      )
+      if (missing.length > 0) await Promise.all([this.#start(missing, mounts, signal), reapLeftovers(this.#folder)])
+      await this.#untilAllServed(signal)
+      return this.list()
     })
+  }
+
+  async remove({ id, index }: Container, signal?: AbortSignal): Promise<void> {
+    const find = () => poolServers(this.#folder).find((one) => one.index === index && containerId(one) === id)
+    if (!find()) return
+    await withFolderLock(this.#folder, signal, async () => {
+      const server = find()
+      if (server) await endServer(server.folder, server.record)
+    })
+  }
+
+  watch(onChange: () => void, signal: AbortSignal): Promise<void> {
+    const look = async () => {
+      const containers = await this.list()
+      return {
+        state: JSON.stringify(containers.map(({ id, state }) => [id, state])),
+        folders: containers.map(({ index }) => join(this.#folder, String(index))),
+      }
+    }
+    return watchServers(this.#folder, look, onChange, AbortSignal.any([signal, this.#closed.signal]))
   }
 
   async destroy(signal?: AbortSignal): Promise<void> {
     poolDir(this.#config.pool, 'local')
-    await withPoolLock(this.#folder, signal, async () => {
-      await Promise.all(this.#servers().map((server) => endServer(server.folder, server.record)))
+    await withFolderLock(this.#folder, signal, async () => {
+      await Promise.all(poolServers(this.#folder).map((server) => endServer(server.folder, server.record)))
       await rm(this.#folder, { recursive: true, force: true })
       if (process.geteuid?.() === 0) await rm(dirname(serverPlaces(this.#folder, 0).stateDir), { recursive: true, force: true })
     })
@@ -89,7 +108,9 @@ export class LocalBackend implements Backend {
     for (const folder of [dirname(this.#folder), stateDir(), sharedStateDir]) await rmdir(folder).catch(() => {})
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#closed.abort()
+  }
 
   /** Starts servers side by side; when one fails, the others of this call are ended too. */
   async #start(indexes: readonly number[], mounts: readonly HostMount[], signal: AbortSignal | undefined): Promise<void> {
@@ -106,28 +127,34 @@ export class LocalBackend implements Backend {
     throw failure.reason
   }
 
-  #servers(): LocalServer[] {
-    let names: string[]
-    try {
-      names = readdirSync(this.#folder)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-      throw error
+  /** Waits for servers that somebody else began to start and did not see serve. @throws {SlotpoolError} `CONTAINER_FAILED` when one does not. */
+  async #untilAllServed(signal: AbortSignal | undefined): Promise<void> {
+    const beganAt = performance.now()
+    for (;;) {
+      if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a sandbox server to start', { cause: signal.reason })
+      const waiting = poolServers(this.#folder).find(({ life, record }) => life !== 'gone' && !record?.ready)
+      if (!waiting) return
+      const { state, reason } = await this.#describe(waiting)
+      if (state !== 'starting') continue
+      const elapsedMs = performance.now() - beganAt
+      if (elapsedMs > startWithinMs) {
+        throw new SlotpoolError(
+          'CONTAINER_FAILED',
+          `local sandbox server ${waiting.index} does not answer: ${reason}; \`slotpool down\` ends it`,
+        )
+      }
+      await delay(pauseBeforeNextLook(elapsedMs), undefined, signal ? { signal } : {}).catch(() => undefined)
     }
-    const indexes = names.filter((name) => /^[0-9]+$/.test(name)).map(Number)
-    return indexes
-      .sort((a, b) => a - b)
-      .map((index) => {
-        const folder = join(this.#folder, String(index))
-        const record = readRecord(folder)
-        return { index, folder, record, alive: record !== undefined && isAlive(record) }
-      })
   }
 
-  async #describe({ index, folder, record, alive }: LocalServer): Promise<Container> {
-    const base = { id: record?.id ?? `local-${index}`, index, node: hostname() }
-    if (!record || !alive) return { ...base, state: 'dead', reason: 'its process has ended' }
+  async #describe(server: PoolServer): Promise<Container> {
+    const { index, folder, record, life } = server
+    const base = { id: containerId(server), index, node: hostname() }
+    if (!record || life === 'gone') return { ...base, state: 'dead', reason: 'its process has ended' }
     const endpoint = { url: 'http://slotpool', socketPath: record.socketPath }
+    if (life === 'stopped') {
+      return { ...base, state: 'starting', endpoint, reason: `its process was stopped; \`kill -CONT ${record.pid}\` lets it go on` }
+    }
     if (record.ready) return { ...base, state: 'ready', endpoint }
     // Whoever started it is still waiting for it, or died while it did.
     const client = new SandboxClient(endpoint, await this.token())
@@ -141,4 +168,8 @@ export class LocalBackend implements Backend {
       await client.close()
     }
   }
+}
+
+function containerId({ index, record }: PoolServer): string {
+  return record?.id ?? `local-${index}`
 }

@@ -34,11 +34,16 @@ export function serverPlaces(poolFolder: string, index: number): ServerPlaces {
   }
 }
 
+/** Where this user's sockets are whose path would be too long. */
+export function shortSocketFolder(): string {
+  return join('/tmp', `slotpool-${process.geteuid?.() ?? 0}`)
+}
+
 function socketPath(folder: string, name: string): string {
   const path = join(folder, 'server.sock')
   if (Buffer.byteLength(path) <= maxSocketPathBytes) return path
   const uid = process.geteuid?.() ?? 0
-  const short = join('/tmp', `slotpool-${uid}`)
+  const short = shortSocketFolder()
   mkdirSync(short, { recursive: true, mode: 0o700 })
   const { uid: owner, mode } = statSync(short)
   if (owner !== uid || (mode & 0o077) !== 0) {

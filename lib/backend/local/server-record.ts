@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -36,20 +37,8 @@ export function readRecord(folder: string): ServerRecord | undefined {
 
 /** Writes the record as a whole: no reader meets half of one. */
 export async function writeRecord(folder: string, record: ServerRecord): Promise<void> {
-  const temporary = join(folder, `server.json.${process.pid}`)
+  // Two that are written at once, be it by one process, do not share it.
+  const temporary = join(folder, `server.json.${randomBytes(8).toString('hex')}`)
   await writeFile(temporary, JSON.stringify(record), { mode: 0o600 })
   await rename(temporary, file(folder))
-}
-
-/** Whether the very process of the record still runs. */
-export function isAlive({ pid, startTicks }: ServerRecord): boolean {
-  let stat: string
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  } catch {
-    return false
-  }
-  // As in `processStat`, which does not answer at once.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields[0] !== 'Z' && Number(fields[19]) === startTicks
 }

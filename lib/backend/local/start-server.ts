@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdir, open, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Config } from '../../config.ts'
@@ -10,21 +8,18 @@ import { SlotpoolError } from '../../errors.ts'
 import { sandboxServerBundle } from '../../package-root.ts'
 import { termsArguments } from '../../pool-arguments.ts'
 import { termsOf } from '../../pool-terms.ts'
-import { processStat } from '../../sandbox/processes.ts'
+import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
 import { toolPath } from '../../sandbox/tool-path.ts'
+import { type DetachedProgram, detachedProgram } from '../detached-program.ts'
 import type { HostMount } from '../host-mounts.ts'
-import { endServer } from './end-server.ts'
+import { endLeftBehind, endProcess, endServer } from './end-server.ts'
+import { ownerRuns, readOwner, writeOwner } from './owner-record.ts'
+import { serverLog } from './server-log.ts'
 import type { ServerPlaces } from './server-places.ts'
 import { type ServerRecord, writeRecord } from './server-record.ts'
 
 /** A local pool that nobody used for so long ends itself. */
 const idleExitMs = 15 * 60_000
-
-/**
- * Closes what descriptors this process inherited before it becomes the server: Node hands them on to every child, and so would the server to
- * every slot.
- */
-const closeOthers = 'cd /proc/$$/fd; for fd in *; do if ((fd > 3)); then eval "exec $fd>&-"; fi; done; cd /; exec "$@"'
 
 /**
  * Starts a sandbox server that outlives this process, and resolves when it serves.
@@ -39,38 +34,37 @@ export async function startServer(
   mounts: readonly HostMount[],
   signal: AbortSignal | undefined,
 ): Promise<ServerRecord> {
+  await endForgotten(places.stateDir)
   await mkdir(places.folder, { recursive: true, mode: 0o700 })
   await mkdir(places.stateDir, { recursive: true, mode: 0o711 })
-  const logFile = join(places.folder, 'server.log')
+  const logFile = serverLog(places.folder)
   const log = await open(logFile, 'a', 0o600)
   const program = [process.execPath, sandboxServerBundle(), ...serverArguments(config, places, tokenFile, mounts)]
-  const child = spawn('bash', ['--norc', '-c', closeOthers, 'slotpool', ...program], {
-    detached: true,
-    cwd: '/',
-    stdio: ['ignore', log.fd, log.fd, 'pipe'],
-    // Nothing of this process's environment: whatever secrets it holds are no business of the server.
-    env: { PATH: toolPath, SLOTPOOL_READY_FD: '3' },
-  })
+  let server: DetachedProgram
   try {
-    await once(child, 'spawn')
+    // Nothing of this process's environment: whatever secrets it holds are no business of the server.
+    const env = { PATH: toolPath, SLOTPOOL_READY_FD: '3' }
+    server = await detachedProgram(program, { logFd: log.fd, env, moreStdio: ['pipe'] })
   } catch (cause) {
     throw new SlotpoolError('SERVER_START_FAILED', `could not start ${process.execPath}: ${(cause as Error).message}`, { cause })
   } finally {
     await log.close()
   }
-  const pid = child.pid as number
+  const { pid, startTicks, child } = server
   const record: ServerRecord = {
     id: randomUUID(),
     pid,
-    startTicks: (await processStat(pid))?.startTicks ?? 0,
+    startTicks,
     socketPath: places.socketPath,
     stateDir: places.stateDir,
     ready: false,
     shape: { image: null, slots: config.slots, isolation: config.isolation, network: config.network, ...termsOf(config) },
   }
   try {
-    // Before it is ready, so that it is found if this process dies now.
+    // Before it runs, so that it is found if this process dies now: no server runs without a record.
+    if (isShared(places)) writeOwner(places.stateDir, { ...record, poolFolder: dirname(places.folder) })
     await writeRecord(places.folder, record)
+    server.begin()
     await awaitReady(child.stdio[3] as Readable, logFile, signal)
     child.unref()
     const ready = { ...record, ready: true }
@@ -80,6 +74,20 @@ export async function startServer(
     await endServer(places.folder, record)
     throw error
   }
+}
+
+/** Whether the server's own folder is where other pools have theirs, and not in the pool's. */
+function isShared({ folder, stateDir }: ServerPlaces): boolean {
+  return !stateDir.startsWith(`${folder}/`)
+}
+
+/** A server that still runs there has lost its pool: somebody removed the state folder, and nobody finds it again. */
+async function endForgotten(stateDir: string): Promise<void> {
+  const owner = readOwner(stateDir)
+  if (owner === undefined || !ownerRuns(owner)) return
+  await endProcess(owner)
+  await endLeftBehind(stateDir)
+  await wipeSlotFolders(stateDir)
 }
 
 function serverArguments(config: Config, places: ServerPlaces, tokenFile: string, mounts: readonly HostMount[]): string[] {

@@ -10,8 +10,16 @@ export function isLive(allocation: AllocationStub): boolean {
 }
 
 /** It ended although Nomad wants it to run, and nothing took its place yet. */
-export function isDead(allocation: AllocationStub): boolean {
+export function endedByItself(allocation: AllocationStub): boolean {
   return allocation.DesiredStatus === 'run' && hasEnded(allocation) && !allocation.NextAllocation
+}
+
+/**
+ * It {@link endedByItself} and still takes a place among those that Nomad counts. One that ended with exit code 0 does not: Nomad puts another
+ * there when it next has reason to look, and shows the old one unchanged for hours.
+ */
+export function isDead(allocation: AllocationStub): boolean {
+  return endedByItself(allocation) && allocation.ClientStatus !== 'complete'
 }
 
 /** The allocations that are containers of the pool: not those that ended as they should and stay in Nomad's memory for hours. */
@@ -41,7 +49,7 @@ export function toContainer(allocation: AllocationStub, endpoint: Endpoint | und
     const words = failureEvent(allocation)?.DisplayMessage || allocation.ClientDescription
     return { ...container, state: 'dead', reason: words || `client status ${allocation.ClientStatus}` }
   }
-  if (allocation.DesiredStatus !== 'run') return { ...container, state: 'dead', reason: 'Nomad is stopping it' }
+  if (allocation.DesiredStatus !== 'run') return { ...container, state: 'dead', ending: true, reason: 'Nomad is stopping it' }
   if (allocation.ClientStatus !== 'running' || endpoint === undefined) {
     return { ...container, state: 'starting', reason: lastEvent(allocation) ?? `client status ${allocation.ClientStatus}` }
   }

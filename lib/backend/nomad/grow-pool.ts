@@ -1,13 +1,15 @@
+import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
-import { isDead, isLive } from './containers.ts'
+import { endedByItself, isLive } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
 import { raiseCount } from './pool-count.ts'
 import { PoolWatch } from './pool-watch.ts'
 import { Readiness } from './readiness.ts'
+import { reapLeftovers } from './reap-leftovers.ts'
 import { startFailure } from './start-failure.ts'
 import { undoGrowth } from './undo-growth.ts'
 
@@ -46,17 +48,42 @@ async function grow(pool: NomadPool, count: number, before: readonly AllocationS
     return registered
   }
   const registered = await ensureCount()
-  let awaited = registered?.EvalID
-  const dead = new Set(before.filter(isDead).map((one) => one.ID))
-  if (dead.size > 0 && before.filter(isLive).length < count) {
-    // Their tasks wait for the token as well, and a job that was there already says nothing about it.
-    await pool.token.ensure(signal)
-    awaited = (await replaceFailed(pool.client, pool.jobId, signal)).EvalID
+  const isNew = registered !== null && before.length === 0
+  const reaping = isNew ? reapLeftovers(pool, signal) : undefined
+  try {
+    // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
+    if (isNew) await pool.token.ensure(signal)
+    const dead = new Set(before.filter(endedByItself).map((one) => one.ID))
+    // Nomad replaces neither what failed nor what ended well unless it has reason to look.
+    const isShort = (dead.size > 0 || registered === null) && before.filter(isLive).length < count
+    const replacing = isShort ? await replaceDead(pool, signal) : undefined
+    await untilServed(pool, { count, ensureCount, dead, awaited: replacing ?? registered?.EvalID }, signal)
+  } finally {
+    await reaping
   }
+}
 
+/** @returns the id of the evaluation that does it. */
+async function replaceDead(pool: NomadPool, signal: AbortSignal): Promise<string> {
+  // Their tasks wait for the token as well, and a job that was there already says nothing about it.
+  await pool.token.ensure(signal)
+  return (await replaceFailed(pool.client, pool.jobId, signal)).EvalID
+}
+
+/** What a growth waits for. */
+interface Wait {
+  count: number
+  ensureCount(): Promise<Registered | null>
+  /** Those that had ended before it began. */
+  dead: ReadonlySet<string>
+  /** The evaluation of its own change. */
+  awaited: string | undefined
+}
+
+async function untilServed(pool: NomadPool, { count, ensureCount, dead, awaited }: Wait, signal: AbortSignal): Promise<void> {
   await using watch = new PoolWatch(pool)
   await using readiness = new Readiness(pool, () => watch.touch())
-  for (;;) {
+  for (let own = awaited; ; ) {
     await watch.changed(signal)
     throwIfCancelled(signal)
     const live = watch.allocations.filter(isLive)
@@ -65,11 +92,19 @@ async function grow(pool: NomadPool, count: number, before: readonly AllocationS
     await readiness.follow(live, signal)
     // Only what this growth needs is its failure: others may be growing the pool further.
     if (live.length >= count) continue
-    const failed = watch.allocations.find((one) => isDead(one) && !dead.has(one.ID))
+    const failed = watch.allocations.find((one) => endedByItself(one) && !dead.has(one.ID))
     if (failed !== undefined) throw await startFailure(pool, failed, signal)
-    const problem = placementProblem(watch.evaluations, pool.jobId, awaited)
-    if (problem !== null) throw problem
-    // Another process may have taken back its own growth, and with it containers that this one waits for.
-    awaited = (await ensureCount())?.EvalID ?? awaited
+    const problem = placementProblem(watch.evaluations, pool.jobId, own)
+    if (problem !== null) throw withBounds(problem, count, live.length)
+    // Another process may have taken back its own growth or removed what it grew, and with it containers that this one waits for.
+    own = (await ensureCount())?.EvalID ?? own
   }
+}
+
+/** Says how many containers of those that were wanted there is room for: so many can be asked for. */
+function withBounds(problem: SlotpoolError, wanted: number, live: number): SlotpoolError {
+  const { code, message, retryable, details } = problem
+  const missing = typeof details.missing === 'number' ? details.missing : wanted
+  const placeable = Math.min(wanted, Math.max(live, wanted - missing))
+  return new SlotpoolError(code, message, { cause: problem.cause, retryable, details: { ...details, wanted, placeable } })
 }

@@ -1,27 +1,20 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Config } from '../../config.ts'
-import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocationStub, allocationRun, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
 import { NomadClient } from '../../nomad/client.ts'
 import { groupName, poolJobId, readJobMeta } from '../../nomad/job-spec.ts'
 import { jobCount, readJob } from '../../nomad/jobs.ts'
-import { packageRoot } from '../../package-root.ts'
-import { termsOf } from '../../pool-terms.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
+import { EngineWatch } from '../engine-watch.ts'
 import { checkRemoteMounts } from '../host-mounts.ts'
 import { silence } from './answering.ts'
 import { allocationEndpoint, isLive, poolAllocations, toContainer } from './containers.ts'
+import { followPoolEvents } from './follow-events.ts'
 import { growPool } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
+import { poolJobOf } from './pool-job.ts'
 import { removeJob } from './removal.ts'
+import { removeAllocation } from './remove-container.ts'
 import { VariableToken } from './variable-token.ts'
-
-/** What a caller of {@link NomadBackend} may set beside the configuration. */
-export interface NomadBackendOptions {
-  /** Memory that a node must have free for one container, in MiB. Default 512. */
-  memoryMb?: number
-}
 
 /** A pool as a service job of Nomad: each allocation is a container, found again by the job's id. */
 export class NomadBackend implements Backend {
@@ -31,17 +24,22 @@ export class NomadBackend implements Backend {
   readonly #pool: NomadPool
   readonly #closed = new AbortController()
   readonly #underWay = new Set<Promise<void>>()
+  readonly #watch = new EngineWatch({
+    follow: (onEvent, signal) => followPoolEvents(this.#pool, onEvent, signal),
+    list: (signal) => this.#list(signal),
+    lagMs: 0,
+  })
 
   /** @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read. */
-  constructor(config: Config, options: NomadBackendOptions = {}) {
-    refuseSingularity(config)
+  constructor(config: Config) {
+    const job = poolJobOf(config)
     this.#config = config
     const client = new NomadClient(config.nomad)
-    const { pool, image, slots, isolation, network } = config
+    const { pool } = config
     this.#pool = {
       client,
       jobId: poolJobId(pool),
-      job: { pool, image, slots, isolation, network, ...termsOf(config), version: packageVersion(), ...options },
+      job,
       token: new VariableToken(client, pool),
       answered: new Set(),
     }
@@ -52,10 +50,8 @@ export class NomadBackend implements Backend {
     return this.#pool.token.ensure(signal)
   }
 
-  async list(signal?: AbortSignal): Promise<Container[]> {
-    const { client, jobId } = this.#pool
-    const [{ value }, ports] = await Promise.all([listJobAllocations(client, jobId, {}, {}, signal), listJobPorts(client, jobId, signal)])
-    return Promise.all(poolAllocations(value).map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
+  list(signal?: AbortSignal): Promise<Container[]> {
+    return this.#watch.list(signal)
   }
 
   /** What a node has at those paths shows when a task starts there: this machine need not be one. */
@@ -71,8 +67,20 @@ export class NomadBackend implements Backend {
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
     checkRemoteMounts(this.#config)
-    if (count > 0) await this.#whileOpen(signal, (either) => growPool(this.#pool, count, either))
-    return this.list(signal)
+    for (;;) {
+      if (count > 0) await this.#whileOpen(signal, (either) => growPool(this.#pool, count, either))
+      const containers = await this.list(signal)
+      // Another process may have removed one in between.
+      if (containers.filter((one) => one.state === 'ready').length >= count) return containers
+    }
+  }
+
+  async remove({ id }: Container, signal?: AbortSignal): Promise<void> {
+    await this.#whileOpen(signal, (either) => removeAllocation(this.#pool, id, either))
+  }
+
+  watch(onChange: () => void, signal: AbortSignal): Promise<void> {
+    return this.#watch.join(onChange, signal)
   }
 
   async destroy(signal?: AbortSignal): Promise<void> {
@@ -82,11 +90,18 @@ export class NomadBackend implements Backend {
     })
   }
 
-  /** A `grow` or `destroy` that is under way is given up first, and what it began taken back. */
+  /** A `grow`, `remove` or `destroy` that is under way is given up first, and what it began taken back. */
   async close(): Promise<void> {
     this.#closed.abort()
+    this.#watch.close()
     await Promise.allSettled(this.#underWay)
     this.#pool.client.close()
+  }
+
+  async #list(signal: AbortSignal | undefined): Promise<Container[]> {
+    const { client, jobId } = this.#pool
+    const [{ value }, ports] = await Promise.all([listJobAllocations(client, jobId, {}, {}, signal), listJobPorts(client, jobId, signal)])
+    return Promise.all(poolAllocations(value).map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
   }
 
   async #whileOpen(signal: AbortSignal | undefined, work: (either: AbortSignal) => Promise<void>): Promise<void> {
@@ -102,22 +117,9 @@ export class NomadBackend implements Backend {
   async #container(allocation: AllocationStub, endpoint: Container['endpoint'], signal: AbortSignal | undefined): Promise<Container> {
     const { answered } = this.#pool
     const mayAnswer = isLive(allocation) && allocation.ClientStatus === 'running' && endpoint !== undefined
-    if (!mayAnswer || answered.has(allocation.ID)) return toContainer(allocation, endpoint, undefined)
+    if (!mayAnswer || answered.has(allocationRun(allocation))) return toContainer(allocation, endpoint, undefined)
     const reason = await silence(endpoint, signal)
-    if (reason === undefined) answered.add(allocation.ID)
+    if (reason === undefined) answered.add(allocationRun(allocation))
     return toContainer(allocation, endpoint, reason)
   }
-}
-
-function refuseSingularity(config: Config): void {
-  if (config.nomad.driver === 'docker') return
-  const { driver } = config.nomad
-  throw new SlotpoolError('CONFIG_INVALID', `TERMINAL_NOMAD_DRIVER: got "${driver}", expected docker; singularity is not there yet`, {
-    details: { variable: 'TERMINAL_NOMAD_DRIVER', got: driver, expected: 'docker' },
-  })
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
-  return version
 }

@@ -9,7 +9,7 @@ export interface NomadPool {
   /** What the job is made from when there is none; the count is added then. */
   job: Omit<PoolJob, 'count'>
   token: PoolToken
-  /** Allocations whose sandbox server answered, by id. An id is never used again, so what answered once counts as started. */
+  /** Runs of allocations whose sandbox server answered. None comes again, so what answered once counts as started. */
   answered: Set<string>
 }
 

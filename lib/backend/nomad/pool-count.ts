@@ -31,14 +31,15 @@ export async function lowerCount(pool: NomadPool, count: number, modifyIndex: nu
 
 /** Without the caller's signal: a change that was given up half-way would leave nobody knowing whether it was made. */
 function register(pool: NomadPool, job: Job | null, count: number): Promise<Registered> {
-  // One that was stopped has no containers, so it is made anew, as this process would have it.
-  if (job === null || job.Stop) {
+  // One that was stopped or has none has no shape that counts, so it is made anew, as this process would have it.
+  if (jobCount(job, groupName) === 0) {
     return registerJob(pool.client, poolJobSpec({ ...pool.job, count }), job?.JobModifyIndex ?? 0)
   }
-  return setJobCount(pool.client, job, groupName, count)
+  return setJobCount(pool.client, job as Job, groupName, count)
 }
 
-async function unlessChanged<T>(change: Promise<T>): Promise<T | null> {
+/** Null when somebody else changed the job first. */
+export async function unlessChanged<T>(change: Promise<T>): Promise<T | null> {
   try {
     return await change
   } catch (error) {

@@ -1,4 +1,4 @@
-import { type AllocatedPort, type AllocationStub, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocatedPort, type AllocationStub, allocationRun, listJobPorts } from '../../nomad/allocations.ts'
 import { waitUntilItAnswers } from './answering.ts'
 import { allocationEndpoint } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -21,7 +21,7 @@ export class Readiness implements AsyncDisposable {
   async follow(live: readonly AllocationStub[], signal: AbortSignal): Promise<void> {
     const running = live.filter((one) => one.ClientStatus === 'running')
     for (const one of running) if (this.#failures.has(one.ID)) throw this.#failures.get(one.ID)
-    const fresh = (one: AllocationStub): boolean => !this.#waits.has(one.ID) && !this.#pool.answered.has(one.ID)
+    const fresh = (one: AllocationStub): boolean => !this.#waits.has(allocationRun(one)) && !this.#pool.answered.has(allocationRun(one))
     // Nomad gives an allocation its port before it tells the node to start it: asked for then, it is known when the server is up.
     if (live.some((one) => fresh(one) && !this.#ports.has(one.ID))) {
       this.#ports = await listJobPorts(this.#pool.client, this.#pool.jobId, signal)
@@ -30,16 +30,16 @@ export class Readiness implements AsyncDisposable {
       const endpoint = allocationEndpoint(this.#ports.get(one.ID))
       if (endpoint === undefined) continue
       const wait = waitUntilItAnswers(one.Name, endpoint, this.#stop.signal).then(
-        () => this.#pool.answered.add(one.ID),
+        () => this.#pool.answered.add(allocationRun(one)),
         (error: unknown) => this.#failures.set(one.ID, error),
       )
-      this.#waits.set(one.ID, wait.then(this.#onChange))
+      this.#waits.set(allocationRun(one), wait.then(this.#onChange))
     }
   }
 
   /** How many of `running` have answered. */
   answering(running: readonly AllocationStub[]): number {
-    return running.filter((one) => this.#pool.answered.has(one.ID)).length
+    return running.filter((one) => this.#pool.answered.has(allocationRun(one))).length
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

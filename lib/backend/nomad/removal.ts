@@ -1,7 +1,8 @@
 import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, collectAllocation, hasEnded, listJobAllocations } from '../../nomad/allocations.ts'
+import { type AllocationStub, collectAllocation, hasEnded, listJobAllocations, signalAllocation } from '../../nomad/allocations.ts'
 import { followQuery } from '../../nomad/blocking-query.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
+import { taskName } from '../../nomad/job-spec.ts'
 import { deregisterJob } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -12,6 +13,9 @@ import type { NomadPool } from './nomad-pool.ts'
  */
 export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
   await stopJob(pool, signal)
+  const { value: all } = await listJobAllocations(pool.client, pool.jobId, { everyJobOfThatId: true }, {}, signal)
+  const ending = all.filter((one) => !hasEnded(one)).map((one) => one.ID)
+  await endNow(pool, ending, signal)
   await waitUntilRemoved(pool, () => true, signal)
   // Only now: a job that is purged first leaves the nodes to clean up when they find the time.
   await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
@@ -50,6 +54,15 @@ async function endedAllocations(
   )
   throwIfCancelled(signal)
   return chosen
+}
+
+/**
+ * Has sandbox servers that Nomad is ending end now: told politely they give running commands time to end. Without the right `alloc-lifecycle`, and
+ * where the node does not answer, they take that time.
+ */
+export async function endNow(pool: NomadPool, ids: readonly string[], signal: AbortSignal): Promise<void> {
+  await Promise.all(ids.map((id) => signalAllocation(pool.client, id, taskName, 'SIGINT', signal).catch(() => {})))
+  throwIfCancelled(signal)
 }
 
 /** A node that is gone has nothing to clean up now, and does so itself when it comes back. */

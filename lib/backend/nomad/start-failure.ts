@@ -14,9 +14,9 @@ const marker = 'slotpool-error: '
 const logBytes = 16 * 1024
 const shownLines = 20
 
-/** How often, and after what pauses, an empty log is looked at again. */
-const emptyLooks = 16
-const emptyPauseMs = 250
+/** For how long, and after what pauses, a log that is empty or cannot be read is looked at again. */
+const patienceMs = 4_000
+const pauseMs = 250
 
 /** Why an allocation ended by itself: the sandbox server's own error where it printed one, else Nomad's words and its last lines. */
 export async function startFailure(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<SlotpoolError> {
@@ -32,18 +32,16 @@ export async function startFailure(pool: NomadPool, allocation: AllocationStub, 
 }
 
 /**
- * What a task that has ended wrote. Nomad says that it ended before it has collected all that it wrote, so a log that is empty is looked at
- * again for a while. One that cannot be read (the node went away with it) must not hide what Nomad says.
+ * What a task that has ended wrote. Nomad says that it ended before it has collected all that it wrote, or has a file for it, so it is looked
+ * at again for a while. One that cannot be read (the node went away with it) must not hide what Nomad says.
  */
 async function readLog(pool: NomadPool, allocation: AllocationStub, signal: AbortSignal): Promise<string> {
-  try {
-    for (let look = 0; ; look++) {
-      const said = await stderrTail(pool.client, allocation.ID, taskName, logBytes, signal)
-      if (said !== '' || look === emptyLooks) return said
-      await delay(emptyPauseMs, undefined, { signal }).catch(() => undefined)
-    }
-  } catch (error) {
-    if (error instanceof SlotpoolError && error.code !== 'CANCELLED') return ''
-    throw error
+  for (const giveUpAt = performance.now() + patienceMs; ; ) {
+    const said = await stderrTail(pool.client, allocation.ID, taskName, logBytes, signal).catch((error: unknown) => {
+      if (error instanceof SlotpoolError && error.code !== 'CANCELLED') return ''
+      throw error
+    })
+    if (said !== '' || performance.now() > giveUpAt) return said
+    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
   }
 }

@@ -1,8 +1,8 @@
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, allocationIndex, hasEnded, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocationStub, allocationIndex, allocationRun, hasEnded, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
-import { deregisterJob } from '../../nomad/jobs.ts'
+import { deregisterJob, readJob } from '../../nomad/jobs.ts'
 import { allocationEndpoint, isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -12,7 +12,7 @@ import { stopJob, waitUntilRemoved } from './removal.ts'
 /** Taking back is not the caller's to give up, so its requests have a bound of their own. */
 const undoWithinMs = 60_000
 
-/** A container that was told to end takes the 2 s to its kill, and what a busy node adds. */
+/** A container that nobody uses ends when it is told to; a busy node adds to that. */
 const endWithinMs = 10_000
 
 /** What one container may take to say whether it has leases. */
@@ -25,7 +25,10 @@ const statusTimeoutMs = 2_000
  * process changed since is that process's, and stays.
  */
 export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown): Promise<never> {
-  if (growth.changedTo === null) throw error
+  if (growth.changedTo === null) {
+    await undoToken(pool, AbortSignal.timeout(undoWithinMs))
+    throw error
+  }
   let left: readonly AllocationStub[]
   try {
     left = await undo(pool, growth, growth.changedTo, AbortSignal.timeout(undoWithinMs))
@@ -35,6 +38,15 @@ export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown
   if (left.length === 0) throw error
   const names = left.map((one) => one.Name)
   throw extended(error, `Nomad is still ending ${names.join(', ')}: a pull that is under way goes on to its end`, { stillEnding: names })
+}
+
+/** A token that was made for a job which was never registered. Where it cannot be taken back, it is found later. */
+async function undoToken(pool: NomadPool, signal: AbortSignal): Promise<void> {
+  try {
+    if ((await readJob(pool.client, pool.jobId, signal)) === null) await pool.token.undo(signal)
+  } catch (error) {
+    if (!(error instanceof SlotpoolError)) throw error
+  }
 }
 
 function extended(error: unknown, words: string, details: Record<string, unknown>): SlotpoolError {
@@ -73,7 +85,7 @@ async function stillEnding(pool: NomadPool, removed: (one: AllocationStub) => bo
 async function keptCount(pool: NomadPool, growth: Growth, live: readonly AllocationStub[], signal: AbortSignal): Promise<number> {
   const leased = await leasedAllocations(
     pool,
-    live.filter((one) => !growth.ranBefore.has(one.ID) && pool.answered.has(one.ID)),
+    live.filter((one) => !growth.ranBefore.has(one.ID) && pool.answered.has(allocationRun(one))),
     signal,
   )
   const kept = live.filter((one) => growth.ranBefore.has(one.ID) || leased.has(one.ID))

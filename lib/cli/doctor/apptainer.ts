@@ -1,5 +1,5 @@
+import { findProgram } from '../../backend/find-program.ts'
 import type { Check } from './check.ts'
-import { findProgram } from './find-program.ts'
 import { installCommand } from './install-command.ts'
 import type { Machine } from './machine.ts'
 import { programVersion } from './program-version.ts'

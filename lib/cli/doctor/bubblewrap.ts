@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
+import { findProgram } from '../../backend/find-program.ts'
 import type { Config } from '../../config.ts'
 import type { Check } from './check.ts'
-import { findProgram } from './find-program.ts'
 import { type Installable, installCommand } from './install-command.ts'
 import type { Machine } from './machine.ts'
 import { namespaceMend } from './namespace-mend.ts'

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { delimiter } from 'node:path'
+import { findProgram } from '../../backend/find-program.ts'
 import { toolPath } from '../../sandbox/tool-path.ts'
-import { findProgram } from './find-program.ts'
 import { type OsRelease, parseOsRelease } from './os-release.ts'
 
 /** What the checks, and the commands they advise, depend on: of this machine, unless a caller gives something else. */

@@ -1,7 +1,7 @@
+import { findProgram } from '../../backend/find-program.ts'
 import type { Config } from '../../config.ts'
 import { chooseNetwork } from '../../sandbox/network/choose-network.ts'
 import type { Check } from './check.ts'
-import { findProgram } from './find-program.ts'
 import { type Installable, installCommand } from './install-command.ts'
 import type { Machine } from './machine.ts'
 import { programVersion } from './program-version.ts'

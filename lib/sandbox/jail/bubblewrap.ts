@@ -85,7 +85,7 @@ export class BubblewrapJails implements JailKind {
       // The same file that the jail has, so that it shows there.
       if (network.resolvConf !== null) await writeFile(resolver, network.resolvConf)
       const { ownNamespace } = this.#net
-      jail = new BubblewrapJail({ keeper: init, ended, identity, network, level: this.network, ownNamespace, usersFd })
+      jail = new BubblewrapJail({ keeper: init, ended, folders, identity, network, level: this.network, ownNamespace, usersFd })
     } catch (error) {
       if (child.pid !== undefined) {
         child.kill('SIGKILL')
@@ -176,6 +176,7 @@ class BubblewrapJail extends NamespaceJail {
   readonly root = 'read-only'
   readonly user = slotUser
   readonly view = view
+  protected readonly standsOn: readonly string[]
   readonly #identity: SlotIdentity
   /** The open user namespace that commands are in; null where the server is root and needs none. */
   readonly #usersFd: number | null
@@ -185,6 +186,7 @@ class BubblewrapJail extends NamespaceJail {
   constructor(parts: {
     keeper: number
     ended: Promise<void>
+    folders: SlotFolders
     identity: SlotIdentity
     network: AttachedNetwork
     level: NetworkLevel
@@ -192,6 +194,7 @@ class BubblewrapJail extends NamespaceJail {
     usersFd: number | null
   }) {
     super(parts)
+    this.standsOn = [parts.folders.workspace]
     this.#identity = parts.identity
     this.#usersFd = parts.usersFd
     this.#ownNamespace = parts.ownNamespace

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, realpathSync } from 'node:fs'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -88,7 +88,7 @@ export class CopyOnWriteJails implements JailKind {
       ;(child.stdin as Writable).end('\n')
       if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
       const { network: level } = this
-      jail = new CopyOnWriteJail({ keeper, usersFd, viewFd, ended, network, level, ownNamespace, filter: this.#filter })
+      jail = new CopyOnWriteJail({ keeper, folder, usersFd, viewFd, ended, network, level, ownNamespace, filter: this.#filter })
     } catch (error) {
       child.kill('SIGKILL')
       await ended
@@ -136,6 +136,7 @@ class CopyOnWriteJail extends NamespaceJail {
   readonly root = 'copy-on-write'
   readonly user = 'root'
   readonly view = view
+  protected readonly standsOn: readonly string[]
   readonly #usersFd: number
   readonly #viewFd: number
   readonly #filter: string | null
@@ -143,6 +144,7 @@ class CopyOnWriteJail extends NamespaceJail {
 
   constructor(parts: {
     keeper: number
+    folder: string
     /** The open user namespace that commands are in, and the mount namespace that they see. */
     usersFd: number
     viewFd: number
@@ -153,6 +155,9 @@ class CopyOnWriteJail extends NamespaceJail {
     filter: string | null
   }) {
     super(parts)
+    const { folder, keeper } = parts
+    // What it writes to, and its workspace as its first process sees it; a link on the way would lead out of that one's view.
+    this.standsOn = [join(folder, 'layers'), `/proc/${keeper}/root${realpathSync(folder)}/root${view.workspace}`]
     this.#usersFd = parts.usersFd
     this.#viewFd = parts.viewFd
     this.#filter = parts.filter

@@ -16,10 +16,11 @@ export const placeholder = '# waits for the next command'
  *
  * A bash may also be made ready for a command that has yet to come. It is started as for any command, with as much room among its arguments
  * as the command may need. Through `BASH_ENV` it finds its way to a pipe, from which it reads what there is to do before its command: it says
- * that it waits, waits until it is woken through another pipe, and then reads what is left to be set from a file. What is in its memory by then, and
- * in that file, is `PreparedShell`'s to see to: it is `bash -c -- COMMAND bash` to all who look. The last it does before its command
- * is to say that it goes on. One that ended without having said so, since its folder or bash itself was replaced while it waited, or somebody
- * ended it, has not begun its command, which can be run as any other then.
+ * that it waits, waits until it is woken through another pipe, and then reads what is left to be set from a file. Its number there tells it that
+ * it was meant: woken by anybody else, it ends. What is in its memory by then, and in that file, is `PreparedShell`'s to see to: it is
+ * `bash -c -- COMMAND bash` to all who look. The last it does before its command is to say that it goes on. One that ended without having said
+ * so, since its folder or bash itself was replaced while it waited, or somebody ended it, has not begun its command, which can be run as any
+ * other then.
  *
  * A request on stdin is the decimal count of its bytes, a newline and fields ended by NUL: what is asked for, a number, and with
  *
@@ -179,7 +180,7 @@ sub prepare {
         fcntl($_, $set_descriptor, $inherited) for $script, $woken, $rest, $say;
         my ($first, $second, $third, $fourth) = map { fileno $_ } $script, $woken, $rest, $say;
         my $same = join ' && ', '. -ef $PWD', '$BASH -ef /proc/$$/exe', map { "! -f $_" } @before;
-        syswrite($write, "echo >&$fourth; exec $first<&-; read -r -u $second BASH_ENV; exec $second<&-; . /proc/self/fd/$third; exec $third<&-; "
+        syswrite($write, "echo >&$fourth; exec $first<&-; read -r -u $second BASH_ENV; exec $second<&-; . /proc/self/fd/$third $number && exit; exec $third<&-; "
           . "[[ $same ]] || exit; echo go >&$fourth; exec $fourth>&-; : \\"\\$BASH\\"\\n");
         my $path = "proc/self/fd/$first";
         'BASH_ENV=' . '/' x ($length - 9 - length $path) . $path, '-c', '--', '${placeholder}' . ' ' x ($room - ${placeholder.length}), 'bash';
@@ -208,7 +209,7 @@ sub listens {
   delete $starting{fileno $one->{hear}};
   my $said = '';
   sysread($one->{hear}, $said, 8192);
-  answer("waits $one->{number} $one->{pid}") if $said eq "\\n";
+  answer("waits $one->{number} $one->{pid}") if $said =~ /^\\n/;
 }
 
 sub run {
@@ -243,7 +244,8 @@ sub reap {
     sysread($of->{hear}, $said, 8192);
     if (my $one = $of->{prepared}) {
       delete $starting{fileno $of->{hear}};
-      if ($said !~ /^\\n?go/) { over($number, $one); next }
+      # Its slot can write there, too: a line that it adds makes nobody run a command again.
+      if ($said !~ /^go$/m) { over($number, $one); next }
       delete $prepared{$number};
       $said = '';
     }

@@ -95,6 +95,7 @@ export class ForkServer {
   prepare(roomBytes: number, briefing: Briefing, of: ForkTerms): PreparedShell {
     const number = this.#next++
     const shell = new PreparedShell({
+      number,
       parent: this.#child.pid as number,
       roomBytes,
       briefing,

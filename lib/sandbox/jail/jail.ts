@@ -55,6 +55,12 @@ export interface Jail {
    */
   signalAll?(signal: NodeJS.Signals): Promise<boolean>
 
+  /**
+   * Why nobody could work in it, or null: a look that costs next to nothing, at what it stands on. A jail that has ended says so by `ended`.
+   * Missing where there is nothing to look at.
+   */
+  fault?(): string | null
+
   /** Resolves when the jail has ended by itself, which it never should before `end` is called. */
   readonly ended: Promise<void>
 

@@ -5,6 +5,7 @@ import { runSignaller, signalEverything } from '../signal-user.ts'
 import { toolPath } from '../tool-path.ts'
 import { entryCommand, type SlotEntry } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
+import { folderFault } from './folder-fault.ts'
 import { ForkServer } from './fork-server.ts'
 import type { Jail } from './jail.ts'
 
@@ -36,6 +37,9 @@ export abstract class NamespaceJail implements Jail {
     void parts.network.ended.then(() => this.#kill())
   }
 
+  /** Folders without which nobody could work in it, as the server sees them. */
+  protected abstract readonly standsOn: readonly string[]
+
   /** How it is entered. */
   protected abstract get way(): SlotEntry
 
@@ -60,6 +64,10 @@ export abstract class NamespaceJail implements Jail {
 
   enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     return entryCommand({ ...this.way, workspace: this.view.workspace, env, terms }, program)
+  }
+
+  fault(): string | null {
+    return this.#over ? null : folderFault(this.standsOn)
   }
 
   /** Closes what the server holds open of it. Called once, when it has ended. */

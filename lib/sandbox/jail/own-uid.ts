@@ -4,6 +4,7 @@ import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import { type EntryTerms, underTerms } from './entry-terms.ts'
+import { folderFault } from './folder-fault.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
 import { slotUser } from './passwd.ts'
 
@@ -67,6 +68,10 @@ class OwnUidJail implements Jail {
         ...program,
       ],
     })
+  }
+
+  fault(): string | null {
+    return folderFault([this.view.workspace])
   }
 
   async processes(): Promise<number[]> {

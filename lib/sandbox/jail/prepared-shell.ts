@@ -10,6 +10,8 @@ const deafMs = 1_000
 
 /** What a shell is made ready by. */
 export interface ShellParts {
+  /** What the fork server knows it by. */
+  number: number
   /** The process that has forked it. */
   parent: number
   /** Kept for its command. */
@@ -52,10 +54,8 @@ export class PreparedShell extends ForkedProcess {
   run(entry: string, command: string): void {
     this.#command = [entry, command]
     if (this.#isLost) this.#runInstead()
-    else {
-      this.#resume = setTimeout(() => this.#listen(), resumeMs).unref()
-      if (this.#memory) this.#handOver()
-    }
+    else if (this.#memory) this.#handOver()
+    else this.#listenSoon()
   }
 
   /** Ends it, instead. */
@@ -102,7 +102,12 @@ export class PreparedShell extends ForkedProcess {
     super.end(unrun ? { ...end, unstarted: 'failed its shell was woken and ended by a process of the slot' } : end)
   }
 
-  /** It goes on, if it was stopped; it is done without, if that does not help. */
+  #listenSoon(): void {
+    clearTimeout(this.#resume)
+    this.#resume = setTimeout(() => this.#listen(), resumeMs).unref()
+  }
+
+  /** It goes on, if it was stopped; where it does not wait yet, it is done without, if that does not help. */
   #listen(): void {
     this.#parts.ask('resume')
     if (this.#told) return
@@ -118,9 +123,10 @@ export class PreparedShell extends ForkedProcess {
     try {
       this.#memory?.setCommand(command)
       this.#memory?.setEntry(entry)
-      const quoted = command.replaceAll("'", "'\\''")
-      this.#parts.briefing.give(`unset BASH_ENV\nexport ${entry}\nSECONDS=0\nBASH_EXECUTION_STRING='${quoted}'\n`)
+      this.#parts.briefing.give(this.#whatToSet(entry, command))
       this.#told = true
+      // From now on it takes the time that its command takes, however late it came to where it waits.
+      this.#listenSoon()
     } catch {
       // It has ended, and the fork server is about to say so; or it is ended for this.
       this.#isLost = true
@@ -128,6 +134,14 @@ export class PreparedShell extends ForkedProcess {
     }
     this.#memory?.close()
     this.#memory = undefined
+  }
+
+  /** A script that fails when it was run to its end by the shell that it is for, and by no other: an old one or a part of one is none. */
+  #whatToSet(entry: string, command: string): string {
+    const { number } = this.#parts
+    const quoted = command.replaceAll("'", "'\\''")
+    const settings = `unset BASH_ENV\nexport ${entry}\nSECONDS=0\nBASH_EXECUTION_STRING='${quoted}'\n`
+    return `[[ $1 == ${number} ]] || exit\n${settings}[[ $1 != ${number} ]]; return\n`
   }
 
   #runInstead(): void {

@@ -4,6 +4,7 @@ import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
 import { terminateAll } from '../terminate.ts'
 import { cleanEnvironment } from './clean-environment.ts'
 import { type EntryTerms, underTerms } from './entry-terms.ts'
+import { folderFault } from './folder-fault.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
 import { slotUser } from './passwd.ts'
 
@@ -44,6 +45,10 @@ class Unisolated implements Jail {
   enter(env: Record<string, string>, program: readonly string[], terms: EntryTerms = {}): { file: string; args: string[] } {
     const marked = { ...env, SLOTPOOL_SLOT: this.#mark }
     return underTerms(terms, { file: 'env', args: [`--chdir=${this.view.workspace}`, ...cleanEnvironment(marked), ...program] })
+  }
+
+  fault(): string | null {
+    return folderFault([this.view.workspace])
   }
 
   async processes(): Promise<number[]> {

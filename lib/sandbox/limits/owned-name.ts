@@ -11,7 +11,12 @@ let made = 0
  */
 export async function ownedName(): Promise<string> {
   const stat = await processStat(process.pid)
-  return `slotpool-${await pidNamespaceNumber()}-${process.pid}-${stat?.startTicks ?? 0}-${made++}`
+  return `${await namePrefix(process.pid, stat?.startTicks ?? 0)}${made++}`
+}
+
+/** How the names begin of all groups that a process of this PID namespace makes, or made. */
+export async function namePrefix(pid: number, startTicks: number): Promise<string> {
+  return `slotpool-${await pidNamespaceNumber()}-${pid}-${startTicks}-`
 }
 
 /**

@@ -12,16 +12,30 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
 
   await t.test('how a command ended', async (t) => {
     for (const code of [0, 1, 7, 124, 125, 255]) {
-      t.match(await slot.exec(`exit ${code}`), { exitCode: code, signal: null, timedOut: false, truncated: false })
+      const result = await slot.exec(`exit ${code}`)
+      t.match(result, { exitCode: code, signal: null, timedOut: false, truncated: false })
+      t.same(result.failure, code === 0 ? null : { kind: 'command', retryable: false })
     }
     for (const signal of ['KILL', 'TERM', 'HUP']) {
-      t.match(await slot.exec(`kill -${signal} $$`), { exitCode: null, signal: `SIG${signal}`, timedOut: false })
+      t.match(await slot.exec(`kill -${signal} $$`), {
+        exitCode: null,
+        signal: `SIG${signal}`,
+        timedOut: false,
+        failure: { kind: 'command' },
+      })
     }
   })
 
   await t.test('a timeout keeps what was written and leaves no process', async (t) => {
     const result = await slot.exec(`echo partial; ${sleeper.command(2)} & ${sleeper.command(2)}`, { timeoutMs: 1000 })
-    t.match(result, { stdout: 'partial\n', exitCode: null, signal: 'SIGKILL', timedOut: true, timeout: 'total' })
+    t.match(result, {
+      stdout: 'partial\n',
+      exitCode: null,
+      signal: 'SIGKILL',
+      timedOut: true,
+      timeout: 'total',
+      failure: { kind: 'timeout' },
+    })
     t.equal((await slot.exec(sleeper.find(2))).exitCode, 1)
     t.equal((await slot.exec('echo hello')).stdout, 'hello\n', 'the slot still serves')
   })
@@ -37,7 +51,7 @@ export async function commandContract(t: Test, { pool }: PoolUnderTest): Promise
   await t.test('an aborted command leaves no process', async (t) => {
     const controller = new AbortController()
     const options = { signal: controller.signal, onStdout: () => controller.abort() }
-    await t.rejects(slot.exec(`echo started; ${sleeper.command(3)}`, options), { code: 'CANCELLED' })
+    await t.rejects(slot.exec(`echo started; ${sleeper.command(3)}`, options), { code: 'CANCELLED', failure: 'cancelled' })
     t.equal((await slot.exec(sleeper.find(3))).exitCode, 1)
     await t.rejects(slot.exec('echo hello', { signal: AbortSignal.abort() }), { code: 'CANCELLED' })
     const early = new AbortController()

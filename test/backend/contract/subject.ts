@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import type { Container } from '../../../lib/backend/backend.ts'
 import type { OpenOptions } from '../../../lib/pool/slot-pool.ts'
 
 /** How large a pool is to be. */
@@ -14,6 +15,8 @@ export interface PoolPlan {
   options: OpenOptions
   /** The environment of other processes that may open it; undefined where only this one can. */
   env?: NodeJS.ProcessEnv
+  /** Ends one of its containers as an accident would. */
+  kill(container: Container): Promise<void>
   /** All that there is of the pool on this machine: nothing, after it was taken down. */
   left(): Promise<string[]>
 }
@@ -23,6 +26,8 @@ export interface ContractSubject {
   name: string
   /** Its slots can be shown files of this machine. */
   mounts: boolean
+  /** Another subject whose containers come and go in the same way: what needs more than one container is shown there, and left out here. */
+  containersAs?: string
   /** Plans a pool of the test's own. What the suite leaves of it is gone when the test is over. */
   makeOptions(t: Test, size: PoolSize): Promise<PoolPlan>
 }

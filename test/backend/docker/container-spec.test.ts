@@ -16,8 +16,11 @@ t.test('a container is named and labelled for its pool, and goes with its volume
       'slotpool.isolation': 'auto',
       'slotpool.network': 'outbound',
     },
-    Volumes: { '/var/lib/slotpool': {} },
-    HostConfig: { AutoRemove: true, PortBindings: { '7780/tcp': [{ HostIp: '127.0.0.1' }] } },
+    HostConfig: {
+      AutoRemove: true,
+      PortBindings: { '7780/tcp': [{ HostIp: '127.0.0.1' }] },
+      Mounts: [{ Type: 'volume', Source: '', Target: '/var/lib/slotpool', VolumeOptions: { Labels: { 'slotpool.pool': 'p' } } }],
+    },
   })
   t.notOk(spec.HostConfig?.Privileged)
   t.equal(spec.Env, undefined)
@@ -35,7 +38,7 @@ t.test('what slots see of the host goes through the container', async (t) => {
   )
   const mounts = config.mounts.map((mount) => ({ ...mount, source: `/real${mount.host}` }))
   const spec = containerSpec(config, 0, mounts)
-  t.match(spec.HostConfig?.Mounts, [
+  t.match(spec.HostConfig?.Mounts?.slice(1), [
     { Type: 'bind', Source: '/real/link', Target: '/run/slotpool/mounts/0', ReadOnly: true },
     { Type: 'bind', Source: '/real/b', Target: '/run/slotpool/mounts/1', ReadOnly: false },
   ])
@@ -48,6 +51,16 @@ t.test('what slots see of the host goes through the container', async (t) => {
   const { 'slotpool.terms': terms, ...older } = spec.Labels ?? {}
   t.ok(terms)
   t.match(readLabels(older), { shape: { mounts: [] } }, 'one without terms is found all the same')
+})
+
+t.test('a container that is told to end has as long as its commands may go on', async (t) => {
+  const spec = containerSpec(loadConfig({ drainMs: 5_500, maxReuses: 7 }, {}), 0)
+  t.equal(spec.StopTimeout, 16)
+  const { Cmd = [] } = spec
+  t.equal(Cmd[Cmd.indexOf('--drain-ms') + 1], '5500')
+  t.equal(Cmd[Cmd.indexOf('--max-reuses') + 1], '7')
+  t.match(readLabels(spec.Labels ?? {}), { shape: { drainMs: 5_500, maxReuses: 7 } })
+  t.equal(containerSpec(loadConfig({ drainMs: 0 }, {}), 0).StopTimeout, undefined)
 })
 
 t.test('only jails get more than Docker gives by itself', async (t) => {

@@ -32,7 +32,8 @@ function scripted(containers: PoolContainer[], more: Partial<GrowContext> = {}):
 
 function container(index: number, state = 'running'): PoolContainer {
   const shape = { image: 'i', slots: 1, isolation: 'auto', network: 'outbound', limits: {}, networkAllow: [], mounts: [] }
-  return { id: `made-${index}`, index, state, status: 'Up', createdAtMs: 0, endpoint: { url: 'http://127.0.0.1:1' }, shape }
+  const id = `made-${index}`
+  return { id, pool: 'p', index, state, status: 'Up', createdAtMs: 0, run: id, endpoint: { url: 'http://127.0.0.1:1' }, shape }
 }
 
 t.test('fills the lowest indexes, and what ended makes room first', async (t) => {

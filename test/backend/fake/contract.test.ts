@@ -4,17 +4,22 @@ import { scriptedShell } from '../../fixtures/scripted-shell.ts'
 import { testName } from '../../fixtures/test-name.ts'
 import { backendContract } from '../contract.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(480_000)
 
-await backendContract(t, {
-  name: 'fake',
-  mounts: false,
-  makeOptions: async (t, size) => {
-    const backend = new FakeBackend({ script: scriptedShell(), slots: size.slots })
-    t.teardown(() => backend.destroy())
-    return {
-      options: { ...size, pool: testName(), backend },
-      left: async () => (await backend.list()).map((one) => one.id),
-    }
-  },
-})
+for (const connections of ['loopback', 'memory'] as const) {
+  await t.test(connections, { timeout: 240_000 }, (t) =>
+    backendContract(t, {
+      name: 'fake',
+      mounts: false,
+      makeOptions: async (t, size) => {
+        const backend = new FakeBackend({ script: scriptedShell(), slots: size.slots, connections })
+        t.teardown(() => backend.destroy())
+        return {
+          options: { ...size, pool: testName(), backend },
+          kill: ({ id }) => backend.kill(id),
+          left: async () => (await backend.list()).map((one) => one.id),
+        }
+      },
+    }),
+  )
+}

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { FakeBackend, type FakeOptions } from '../../../lib/backend/fake/fake-backend.ts'
 import { SlotpoolError } from '../../../lib/errors.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
+import { MovedClock } from '../../fixtures/moved-clock.ts'
 
 async function fakePool(t: Test, options: FakeOptions = {}, max = 2) {
   const backend = new FakeBackend({ slots: 1, ...options })
@@ -108,7 +109,7 @@ t.test('a container that is killed takes its leases and connections with it', as
   })
   await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN' }, 'nobody can know how it would have ended')
   t.match(await backend.list(), [{ state: 'dead', id: slot.containerId }])
-  await t.rejects(slot.exec('more'), { code: 'SERVER_UNREACHABLE' })
+  await t.rejects(slot.exec('more'), { code: 'LEASE_LOST', message: /which is gone: it was killed by the test/ })
   t.not((await pool.lease('a')).containerId, slot.containerId)
 })
 
@@ -116,7 +117,7 @@ t.test('a growth that fails', async (t) => {
   const { backend, pool } = await fakePool(t)
   await pool.lease('a')
   backend.failNextGrow(new SlotpoolError('NOMAD_PLACEMENT_FAILED', 'no memory'))
-  await t.rejects(pool.lease('b'), { code: 'NOMAD_PLACEMENT_FAILED' })
+  await t.rejects(pool.lease('b', { waitMs: 300 }), { code: 'POOL_FULL', details: { growthFailure: { code: 'NOMAD_PLACEMENT_FAILED' } } })
   t.equal((await pool.lease('b')).slot, 0)
 })
 
@@ -129,9 +130,56 @@ t.test('a container whose server starts anew keeps its name and address, and los
   const again = await pool.lease('a')
   t.equal(again.containerId, slot.containerId)
   t.not(again.leaseId, slot.leaseId)
-  await t.rejects(slot.exec('true'), { code: 'LEASE_NOT_FOUND' })
+  await t.rejects(slot.exec('true'), { code: 'LEASE_LOST', message: /started anew since/ })
   await backend.restart('no container')
   await backend.kill(slot.containerId)
   await backend.restart(slot.containerId)
   t.match(await backend.list(), [{ state: 'dead' }], 'a dead one stays dead')
+})
+
+t.test('a container takes as long to start as is wanted, and is listed meanwhile', async (t) => {
+  const clock = new MovedClock()
+  const backend = new FakeBackend({ slots: 2, startMs: 5_000, clock })
+  t.teardown(() => backend.destroy())
+  let grown = false
+  const growing = backend.grow(2).then((all) => {
+    grown = true
+    return all
+  })
+  while ((await backend.list()).length < 2) await new Promise((resolve) => setImmediate(resolve))
+  t.match(await backend.list(), [{ index: 0, state: 'starting' }, { state: 'starting' }])
+  t.same(backend.usage(), { containers: 2, starting: 2, slots: 0, leased: 0 })
+  clock.move(4_999)
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(grown, false)
+  clock.move(1)
+  t.match(await growing, [{ index: 0, state: 'ready' }, { state: 'ready' }])
+  t.same(backend.usage(), { containers: 2, starting: 0, slots: 4, leased: 0 })
+
+  const abort = new AbortController()
+  const another = backend.grow(3, abort.signal)
+  while ((await backend.list()).length < 3) await new Promise((resolve) => setImmediate(resolve))
+  abort.abort()
+  await t.rejects(another, { code: 'CANCELLED' })
+  t.match(await backend.list(), [{ index: 0 }, { index: 1 }], 'one that was given up is gone')
+})
+
+t.test('the time of a command is that of the clock', async (t) => {
+  const clock = new MovedClock()
+  let begun = (): void => {}
+  const started = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  const { pool, backend } = await fakePool(t, {
+    clock,
+    script: () => {
+      begun()
+      return new Promise(() => {})
+    },
+  })
+  const running = (await pool.lease('a')).exec('hangs', { timeoutMs: 3_600_000 })
+  await started
+  t.same(backend.usage(), { containers: 1, starting: 0, slots: 1, leased: 1 })
+  clock.move(3_600_000)
+  t.match(await running, { timedOut: true })
 })

@@ -1,18 +1,20 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { LocalBackend } from '../../../lib/backend/local/local-backend.ts'
-import { isAlive, readRecord, type ServerRecord } from '../../../lib/backend/local/server-record.ts'
+import { readRecord, type ServerRecord } from '../../../lib/backend/local/server-record.ts'
+import { isAlive } from '../../../lib/backend/process-life.ts'
 import { loadConfig, type SlotPoolOptions } from '../../../lib/config.ts'
-import { packageRoot } from '../../../lib/package-root.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
 import { destroyLocalPool, localLeft, stateHome } from '../../fixtures/local-pool.ts'
 import { sleepers } from '../../fixtures/sleepers.ts'
+import { sourceArgs } from '../../fixtures/source.ts'
 import { testName } from '../../fixtures/test-name.ts'
+import { watched } from '../../fixtures/watched.ts'
 
 const sleeper = sleepers()
 
@@ -23,13 +25,13 @@ async function localPool(t: Test, options: SlotPoolOptions = {}) {
   const pool = testName()
   destroyLocalPool(t, pool)
   const folder = join(home, 'slotpool', 'local', pool)
-  const record = async (index: number) => (await readRecord(join(folder, String(index)))) as ServerRecord
+  const record = (index: number) => readRecord(join(folder, String(index))) as ServerRecord
   const all = { env: 'local', pool, slots: 1, max: 2, ...options } as const
   return { pool, folder, record, options: all, backend: new LocalBackend(loadConfig(all, {})) }
 }
 
 async function gone(record: ServerRecord): Promise<void> {
-  while (await isAlive(record)) await new Promise((resolve) => setImmediate(resolve))
+  while (isAlive(record)) await new Promise((resolve) => setImmediate(resolve))
 }
 
 t.test('a server that was killed is listed as dead, and replaced by the next growth', async (t) => {
@@ -38,13 +40,13 @@ t.test('a server that was killed is listed as dead, and replaced by the next gro
   t.teardown(() => pool.close())
   const slot = await pool.lease('a')
   await slot.exec(`${sleeper.command(40)} & echo x > f`)
-  const killed = await record(0)
+  const killed = record(0)
   process.kill(killed.pid, 'SIGKILL')
   await gone(killed)
   t.match(await backend.list(), [{ id: killed.id, index: 0, state: 'dead', reason: /ended/ }])
   t.equal(await backend.shape(), null)
   t.match(await pool.status(), { containers: [{ state: 'dead' }], totals: { slots: 0 } })
-  await t.rejects(slot.exec('cat f'), { code: 'SERVER_UNREACHABLE' }, 'known to be gone, it is not asked')
+  await t.rejects(slot.exec('cat f'), { code: 'LEASE_LOST' }, 'known to be gone, it is not asked')
   await t.rejects(pool.release('b'), { code: 'TASK_NOT_FOUND' })
 
   const again = await pool.lease('a')
@@ -58,7 +60,7 @@ for (const isolation of weaker) {
   t.test(`what a killed server left running with isolation ${isolation} is ended`, async (t) => {
     const { record, options, pool: name } = await localPool(t, { isolation })
     const kill = async () => {
-      const killed = await record(0)
+      const killed = record(0)
       process.kill(killed.pid, 'SIGKILL')
       await gone(killed)
     }
@@ -77,6 +79,57 @@ for (const isolation of weaker) {
   })
 }
 
+t.test('a server that is stopped is not ready until it goes on, and growing beside it works', async (t) => {
+  const { backend, record } = await localPool(t, { isolation: 'none' })
+  await backend.grow(1)
+  const { pid, id } = record(0)
+  const told = watched(t, backend)
+  await told.until(([one]) => one?.state === 'ready')
+  process.kill(pid, 'SIGSTOP')
+  t.match(await told.until(([one]) => one?.state !== 'ready'), [
+    { id, state: 'starting', reason: `its process was stopped; \`kill -CONT ${pid}\` lets it go on` },
+  ])
+  t.match(await backend.grow(2), [
+    { id, state: 'starting' },
+    { index: 1, state: 'ready' },
+  ])
+  process.kill(pid, 'SIGCONT')
+  await told.until(([one]) => one?.state === 'ready')
+  process.kill(pid, 'SIGSTOP')
+  await backend.remove({ id, index: 0, node: 'n', state: 'starting' })
+  t.match(await backend.list(), [{ index: 1, state: 'ready' }], 'and it can be removed')
+})
+
+t.test('a state folder that is none is the fault of its variable', async (t) => {
+  const home = await stateHome(t)
+  const file = join(home, 'file')
+  await writeFile(file, '')
+  process.env.XDG_STATE_HOME = file
+  const backend = new LocalBackend(loadConfig({ pool: testName() }, {}))
+  const wanted = { code: 'CONFIG_INVALID', details: { variable: 'XDG_STATE_HOME', got: file } }
+  await t.rejects(backend.list(), wanted)
+  await t.rejects(backend.grow(1), wanted)
+  await t.rejects(backend.token(), wanted)
+  await t.rejects(
+    backend.watch(() => {}, new AbortController().signal),
+    wanted,
+  )
+  await t.rejects(backend.destroy(), wanted)
+})
+
+t.test('the log of a server is kept from growing by whoever looks', async (t) => {
+  const { backend, folder } = await localPool(t, { isolation: 'none' })
+  await backend.grow(1)
+  const log = join(folder, '0', 'server.log')
+  await appendFile(log, 'x\n'.repeat(1024 * 1024))
+  await backend.list()
+  t.ok((await stat(log)).size < 1024 * 1024)
+  const told = watched(t, backend)
+  await appendFile(log, 'x\n'.repeat(1024 * 1024))
+  while ((await stat(log)).size > 1024 * 1024) await new Promise((resolve) => setTimeout(resolve, 20))
+  await told.end()
+})
+
 t.test('one that dies in the middle of a command', async (t) => {
   const { record, options } = await localPool(t)
   const pool = await SlotPool.open(options)
@@ -84,7 +137,7 @@ t.test('one that dies in the middle of a command', async (t) => {
   const slot = await pool.lease('a')
   const running = slot.exec(`echo started; ${sleeper.command(41)}`, {
     onStdout: async () => {
-      const killed = await record(0)
+      const killed = record(0)
       process.kill(killed.pid, 'SIGKILL')
       await gone(killed)
       // Whoever looks at the containers learns that it is gone, and need not wait for it to come back.
@@ -96,10 +149,11 @@ t.test('one that dies in the middle of a command', async (t) => {
 
 t.test('a starter that was killed leaves a server that the next one finds', async (t) => {
   const { backend, options, folder, pool } = await localPool(t)
-  const program = join(packageRoot(), 'test', 'fixtures', 'pool-process.ts')
-  const starter = spawn(process.execPath, ['--import=tsx', program, JSON.stringify(options), '{"list":true}'], { stdio: 'ignore' })
+  const starter = spawn(process.execPath, [...sourceArgs('test/fixtures/pool-process.ts'), JSON.stringify(options), '{"list":true}'], {
+    stdio: 'ignore',
+  })
   let record: ServerRecord | undefined
-  while (!record) record = await readRecord(join(folder, '0'))
+  while (!record) record = readRecord(join(folder, '0'))
   starter.kill('SIGKILL')
   await once(starter, 'exit')
   const containers = await backend.grow(1)
@@ -114,7 +168,7 @@ t.test('who gives up while servers start leaves none', async (t) => {
   const controller = new AbortController()
   const growing = backend.grow(2, controller.signal)
   growing.catch(() => {})
-  while (!(await readRecord(join(folder, '0')))) await new Promise((resolve) => setImmediate(resolve))
+  while (!readRecord(join(folder, '0'))) await new Promise((resolve) => setImmediate(resolve))
   controller.abort()
   await t.rejects(growing, { code: 'CANCELLED' })
   t.same(await backend.list(), [])
@@ -161,7 +215,7 @@ t.test('no secret of the caller reaches the server, nor the token its arguments'
   })
   const { backend, record } = await localPool(t)
   await backend.grow(1)
-  const { pid } = await record(0)
+  const { pid } = record(0)
   t.notMatch(readFileSync(`/proc/${pid}/environ`, 'utf8'), /very-secret/)
   t.notMatch(readFileSync(`/proc/${pid}/cmdline`, 'utf8'), await backend.token())
 })

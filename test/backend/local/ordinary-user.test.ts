@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { packageRoot } from '../../../lib/package-root.ts'
+import { sourceArgs } from '../../fixtures/source.ts'
 import { testName } from '../../fixtures/test-name.ts'
 
 t.setTimeout(600_000)
@@ -22,13 +23,12 @@ t.test('as an ordinary user', { skip }, async (t) => {
   const env = [`PATH=${process.env.PATH}`, `HOME=${home}`, `TMPDIR=${home}`, `XDG_STATE_HOME=${home}`]
   const asUser = (args: readonly string[]): [string, string[]] => [
     'setpriv',
-    [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath, '--import=tsx', ...args],
+    [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath, ...args],
   ]
   const options = (isolation: string) => JSON.stringify({ env: 'local', pool: testName(), slots: 1, isolation })
-  const program = join(packageRoot(), 'test', 'fixtures', 'pool-process.ts')
 
   await t.test('a uid for each slot is refused, and nothing is left of the attempt', async (t) => {
-    const [file, args] = asUser([program, options('uid'), '{"list":true}'])
+    const [file, args] = asUser([...sourceArgs('test/fixtures/pool-process.ts'), options('uid'), '{"list":true}'])
     await t.rejects(promisify(execFile)(file, args, { cwd: packageRoot() }), {
       message: /ISOLATION_UNAVAILABLE.*only root can give each slot a uid/s,
     })
@@ -36,7 +36,7 @@ t.test('as an ordinary user', { skip }, async (t) => {
   })
 
   for (const file of ['test/backend/local/contract.test.ts', 'test/sandbox/isolation.test.ts']) {
-    await t.spawn(...asUser([join(packageRoot(), file)]), { cwd: packageRoot() }, file)
+    await t.spawn(...asUser(sourceArgs(file)), { cwd: packageRoot() }, file)
   }
 })
 

@@ -41,8 +41,8 @@ t.test('states', async (t) => {
   t.match(toContainer(allocation('a', 2), undefined, undefined), { state: 'starting' }, 'no port, no service')
   t.match(state({ ClientStatus: 'pending' }), { state: 'starting', reason: 'client status pending' })
   t.match(state({ ClientStatus: 'unknown' }), { state: 'starting', reason: 'client status unknown' })
-  t.match(state({ DesiredStatus: 'stop' }), { state: 'dead', reason: /stopping/ })
-  t.match(state({ ClientStatus: 'lost', ClientDescription: 'node is down' }), { state: 'dead', reason: 'node is down' })
+  t.match(state({ DesiredStatus: 'stop' }), { state: 'dead', ending: true, reason: /stopping/ })
+  t.match(state({ ClientStatus: 'lost', ClientDescription: 'node is down' }), { state: 'dead', ending: undefined, reason: 'node is down' })
 })
 
 t.test('the reasons are Nomad’s words', async (t) => {

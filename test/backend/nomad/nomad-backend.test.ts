@@ -1,8 +1,10 @@
+import type { ServerResponse } from 'node:http'
 import t from 'tap'
 import { NomadBackend } from '../../../lib/backend/nomad/nomad-backend.ts'
 import { nomadAnswers } from '../../../lib/backend/nomad/reachable.ts'
 import { loadConfig } from '../../../lib/config.ts'
 import { answering } from '../../fixtures/fake-nomad.ts'
+import { watched } from '../../fixtures/watched.ts'
 
 t.test('driver singularity is refused for now', async (t) => {
   t.throws(() => new NomadBackend(loadConfig({ nomad: { driver: 'singularity' } }, {})), {
@@ -35,4 +37,78 @@ t.test('an abort ends the question', async (t) => {
   const abort = new AbortController()
   const address = await answering(t, () => abort.abort())
   await t.rejects(nomadAnswers({ address }, abort.signal), { code: 'CANCELLED' })
+})
+
+t.test('one stream serves all who watch through one backend, for as long as anybody does', async (t) => {
+  const streams = new Set<ServerResponse>()
+  let asked = 0
+  const address = await answering(t, (request, response) => {
+    if (!request.url?.startsWith('/v1/event/stream')) return response.setHeader('X-Nomad-Index', '7').end('[]')
+    asked++
+    streams.add(response)
+    response.on('close', () => streams.delete(response))
+    response.write('{}\n')
+  })
+  const backend = new NomadBackend(loadConfig({ env: 'nomad', nomad: { address } }, {}))
+  t.teardown(() => backend.close())
+  const watchers = [watched(t, backend), watched(t, backend), watched(t, backend)]
+  for (const one of watchers) await one.until(() => one.calls > 0 && streams.size > 0)
+  const before = watchers.map((one) => one.calls)
+  for (const stream of streams) stream.write('{"Index":8,"Events":[]}\n')
+  await Promise.all(watchers.map((one, i) => one.until(() => one.calls > (before[i] ?? 0))))
+  t.equal(asked, 1)
+  await Promise.all(watchers.slice(1).map((one) => one.end()))
+  t.equal(streams.size, 1)
+  await watchers[0]?.end()
+  while (streams.size > 0) await new Promise((resolve) => setImmediate(resolve))
+  const again = watched(t, backend)
+  await again.until(() => again.calls > 0 && streams.size > 0)
+  t.equal(asked, 2, 'who comes later begins anew')
+  await backend.close()
+  await again.end()
+  t.same(
+    await Promise.all([backend.watch(() => t.fail('told'), new AbortController().signal)]),
+    [undefined],
+    'a closed one watches nothing',
+  )
+})
+
+t.test('what will not pass is told to all who watch', async (t) => {
+  const address = await answering(t, (_request, response) => response.writeHead(403).end('Permission denied'))
+  const backend = new NomadBackend(loadConfig({ env: 'nomad', nomad: { address } }, {}))
+  t.teardown(() => backend.close())
+  const { signal } = new AbortController()
+  const forbidden = { code: 'NOMAD_FORBIDDEN' }
+  await Promise.all([
+    t.rejects(
+      backend.watch(() => {}, signal),
+      forbidden,
+    ),
+    t.rejects(
+      backend.watch(() => {}, signal),
+      forbidden,
+    ),
+  ])
+  await t.rejects(
+    backend.watch(() => {}, signal),
+    forbidden,
+    'and to who tries again',
+  )
+})
+
+t.test('a job that Nomad refuses leaves no token', async (t) => {
+  const asked: string[] = []
+  const address = await answering(t, (request, response) => {
+    const words = `${request.method} ${request.url}`
+    asked.push(words)
+    if (/^GET .*allocations/.test(words)) response.end('[]')
+    else if (words.startsWith('PUT /v1/var/')) response.end('{"ModifyIndex":5,"Items":{"token":"x"}}')
+    else if (words.startsWith('PUT /v1/jobs')) response.writeHead(400).end('no such namespace')
+    else if (words.startsWith('DELETE')) response.end()
+    else response.writeHead(404).end()
+  })
+  const backend = new NomadBackend(loadConfig({ env: 'nomad', pool: 'p', nomad: { address } }, {}))
+  t.teardown(() => backend.close())
+  await t.rejects(backend.grow(1), { code: 'NOMAD_REQUEST_FAILED', message: /no such namespace/ })
+  t.equal(asked.at(-1), 'DELETE /v1/var/nomad/jobs/slotpool-p?cas=5')
 })

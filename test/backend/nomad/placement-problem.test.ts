@@ -3,7 +3,7 @@ import { placementProblem } from '../../../lib/backend/nomad/placement-problem.t
 import type { Evaluation, PlacementMetric } from '../../../lib/nomad/evaluations.ts'
 
 const evaluation = (ID: string, Status: Evaluation['Status'], change: Partial<Evaluation> = {}): Evaluation => ({
-  ...{ ID, Status, StatusDescription: '' },
+  ...{ ID, Status, StatusDescription: '', BlockedEval: '' },
   ...change,
 })
 const metric: PlacementMetric = { NodesEvaluated: 1, NodesExhausted: 1, CoalescedFailures: 0, DimensionExhausted: { memory: 1 } }

@@ -1,8 +1,8 @@
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { findProgram } from '../../../lib/backend/find-program.ts'
 import { checkApptainer } from '../../../lib/cli/doctor/apptainer.ts'
-import { findProgram } from '../../../lib/cli/doctor/find-program.ts'
 import { thisMachine } from '../../../lib/cli/doctor/machine.ts'
 import { bareMachine, noAbort } from '../../fixtures/doctor-machine.ts'
 

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import t from 'tap'
+import { findProgram } from '../../../lib/backend/find-program.ts'
 import { checkBubblewrap } from '../../../lib/cli/doctor/bubblewrap.ts'
-import { findProgram } from '../../../lib/cli/doctor/find-program.ts'
 import { thisMachine } from '../../../lib/cli/doctor/machine.ts'
 import { namespaceMend } from '../../../lib/cli/doctor/namespace-mend.ts'
 import { trialIsolation } from '../../../lib/cli/doctor/trial-isolation.ts'

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import type { Check } from '../../../lib/cli/doctor/check.ts'
 import { packageRoot } from '../../../lib/package-root.ts'
+import { sourceLoader, sourcePath } from '../../fixtures/source.ts'
 
 /** The overflow user: it owns nothing and is in no group. */
 const nobody = { uid: 65534, gid: 65534 }
@@ -18,8 +19,8 @@ const skip =
   process.geteuid?.() !== 0 ? 'needs root, to become somebody else' : !mayRead() && 'needs sources that every user of this machine may read'
 
 const script = `
-const { loadConfig } = await import('./lib/config.ts')
-const { runChecks } = await import('./lib/cli/doctor/run-checks.ts')
+const { loadConfig } = await import('${sourcePath('lib/config.ts')}')
+const { runChecks } = await import('${sourcePath('lib/cli/doctor/run-checks.ts')}')
 console.log(JSON.stringify(await runChecks(loadConfig({}, {}))))
 `
 
@@ -34,7 +35,7 @@ t.test('checks by a user who may do little', { skip, timeout: 120_000 }, async (
   await once(engine, 'listening')
   chmodSync(socket, 0o600)
 
-  const args = ['--import=tsx', '--input-type=module', '--eval', script]
+  const args = [...sourceLoader, '--input-type=module', '--eval', script]
   const env = { PATH: process.env.PATH, HOME: '/nonexistent', TMPDIR: '/tmp', DOCKER_HOST: `unix://${socket}` }
   const { stdout } = await promisify(execFile)(process.execPath, args, { ...nobody, cwd: packageRoot(), env })
   const checks = new Map((JSON.parse(stdout) as Check[]).map((check) => [check.name, check]))

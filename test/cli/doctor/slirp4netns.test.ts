@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { findProgram } from '../../../lib/cli/doctor/find-program.ts'
+import { findProgram } from '../../../lib/backend/find-program.ts'
 import { installCommand } from '../../../lib/cli/doctor/install-command.ts'
 import { thisMachine } from '../../../lib/cli/doctor/machine.ts'
 import { parseOsRelease } from '../../../lib/cli/doctor/os-release.ts'

@@ -26,7 +26,7 @@ t.test('a Docker engine', { skip: await dockerSkip(), timeout: 600_000 }, async 
         const there = ((await docker.listVolumes()).Volumes ?? []).map((one) => one.Name)
         return [...ids, ...there.filter((name) => volumes.has(name)), ...(hasToken() ? ['token'] : [])]
       }
-      return { options: { ...size, env: 'docker', pool, image }, env, left }
+      return { options: { ...size, env: 'docker', pool, image }, env, kill: ({ id }) => docker.getContainer(id).kill(), left }
     },
   })
 })

@@ -9,6 +9,7 @@ import { archiveHeaders } from '../../fixtures/archive-headers.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { dockerPool } from '../../fixtures/docker-pool.ts'
 import { dockerSkip } from '../../fixtures/require-service.ts'
+import { sourceArgs } from '../../fixtures/source.ts'
 
 const run = promisify(execFile)
 const skip = await dockerSkip()
@@ -17,7 +18,7 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
   const image = await builtImage(t)
 
   t.test('a pool grows, is found again, and leaves nothing', async (t) => {
-    const { backend, docker, containerIds, hasVolume, hasToken } = await dockerPool(t, { image, isolation: 'uid' })
+    const { pool, backend, docker, containerIds, hasVolume, hasToken } = await dockerPool(t, { image, isolation: 'uid' })
     t.same(await backend.list(), [])
     t.equal(await backend.shape(), null)
 
@@ -25,7 +26,8 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
     t.match(container, { index: 0, state: 'ready', endpoint: { url: /^http:\/\/[\d.]+:\d+$/ } })
     t.same(others, [])
     t.same(await backend.list(), [container])
-    t.same(await backend.shape(), { image, slots: 2, isolation: 'uid', network: 'outbound', limits: {}, networkAllow: [], mounts: [] })
+    const terms = { limits: {}, networkAllow: [], mounts: [], drainMs: 20_000 }
+    t.same(await backend.shape(), { image, slots: 2, isolation: 'uid', network: 'outbound', ...terms })
 
     const client = new SandboxClient(container?.endpoint ?? { url: '' }, await backend.token())
     t.teardown(() => client.close())
@@ -39,6 +41,7 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
     const volume = info.Mounts[0]?.Name ?? ''
     t.equal(info.Mounts[0]?.Destination, '/var/lib/slotpool')
     t.ok(await hasVolume(volume))
+    t.match((await docker.getVolume(volume).inspect()).Labels, { 'slotpool.pool': pool })
     t.same(await backend.grow(1), [container], 'growing to what is there makes none')
 
     await backend.destroy()
@@ -64,7 +67,7 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
   t.test('two processes that grow the same pool at once make one container for each index', async (t) => {
     const { env, pool, backend, containerIds } = await dockerPool(t, { image })
     const grow = async () => {
-      const { stdout } = await run(process.execPath, ['--import=tsx', 'test/fixtures/grow-docker-pool.ts', pool, image, '2'], { env })
+      const { stdout } = await run(process.execPath, [...sourceArgs('test/fixtures/grow-docker-pool.ts'), pool, image, '2'], { env })
       return JSON.parse(stdout) as { ids: string[]; token: string }
     }
     const [one, other, third] = await Promise.all([grow(), grow(), grow()])

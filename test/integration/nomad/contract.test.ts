@@ -2,6 +2,7 @@ import t from 'tap'
 import { backendContract } from '../../backend/contract.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { killAllocation } from '../../fixtures/nomad-leftovers.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
 
@@ -16,7 +17,8 @@ t.test('a Nomad agent', { skip: (await nomadSkip()) || (await dockerSkip()), tim
     makeOptions: async (t, size) => {
       const { jobId, left } = nomadPool(t, agent, { image, ...size })
       const pool = jobId.slice('slotpool-'.length)
-      return { options: { ...size, env: 'nomad', pool, image, nomad: agent.connection }, env: process.env, left }
+      const options = { ...size, env: 'nomad' as const, pool, image, nomad: agent.connection }
+      return { options, env: process.env, kill: ({ id }) => killAllocation(id), left }
     },
   })
 })

@@ -23,16 +23,20 @@ t.test('what goes wrong on a real Nomad is one error at once, and leaves nothing
 
   await t.test('no room for the first container', async (t) => {
     const pool = nomadPool(t, agent, { image })
-    const error = await failure(pool.backend({}, { memoryMb: 100_000_000 }).grow(2))
+    const error = await failure(pool.backend({ nomad: { memoryMb: 100_000_000 } }).grow(2))
     t.match(error, { code: 'NOMAD_PLACEMENT_FAILED', details: { missing: 2, reasons: ['dimension "memory" exhausted on 1 node'] } })
+    t.match(error, { details: { blocked: true, dimensions: { memory: 1 }, nodesEvaluated: 1, wanted: 2, placeable: 0 } })
     t.strictSame(await pool.left(), [])
   })
 
   await t.test('no room for another one: what runs stays as it is, and the count goes back', async (t) => {
     const pool = nomadPool(t, agent, { image })
-    const backend = pool.backend({}, { memoryMb: mostMemoryMb })
+    const backend = pool.backend({ nomad: { memoryMb: mostMemoryMb } })
     const before = await backend.grow(1)
-    t.match(await failure(backend.grow(3)), { code: 'NOMAD_PLACEMENT_FAILED', details: { missing: 2 } })
+    t.match(await failure(backend.grow(3)), {
+      code: 'NOMAD_PLACEMENT_FAILED',
+      details: { missing: 2, blocked: true, dimensions: { memory: 1 }, wanted: 3, placeable: 1 },
+    })
     t.strictSame(await backend.list(), before)
     t.equal(await pool.count(), 1)
     t.strictSame(await backend.grow(1), before, 'an earlier failure does not count against it')

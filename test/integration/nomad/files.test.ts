@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { poolJobOf } from '../../../lib/backend/nomad/pool-job.ts'
 import { loadConfig } from '../../../lib/config.ts'
 import { poolJobSpec } from '../../../lib/nomad/job-spec.ts'
 import { packageRoot } from '../../../lib/package-root.ts'
-import { termsOf } from '../../../lib/pool-terms.ts'
 import { deadAddress } from '../../fixtures/fake-nomad.ts'
 import { nomadSkip } from '../../fixtures/require-service.ts'
 
@@ -25,8 +25,6 @@ t.test('the reference job and the agent’s configuration', { skip: await nomadS
 
 t.test('the reference job is the one slotpool registers for the default pool', { skip: await nomadSkip() }, async (t) => {
   const { Job: written } = JSON.parse(await nomad('job', 'run', '-output', reference))
-  const config = loadConfig({}, {})
-  const { pool, image, slots, isolation, network } = config
   const version = written.Meta.slotpool_version
-  t.match(written, poolJobSpec({ pool, image, slots, isolation, network, ...termsOf(config), version, count: 1 }))
+  t.match(written, poolJobSpec({ ...poolJobOf(loadConfig({}, {})), version, count: 1 }))
 })

@@ -39,6 +39,8 @@ t.test('a pool on a real Nomad', { skip }, async (t) => {
       limits: {},
       networkAllow: [],
       mounts: [],
+      drainMs: 20_000,
+      placement: {},
     })
 
     const other = pool.backend()

@@ -4,6 +4,7 @@ import { undoGrowth } from '../../../lib/backend/nomad/undo-growth.ts'
 import { VariableToken } from '../../../lib/backend/nomad/variable-token.ts'
 import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
 import { SlotpoolError } from '../../../lib/errors.ts'
+import { allocationRun } from '../../../lib/nomad/allocations.ts'
 import { readJob, setJobCount } from '../../../lib/nomad/jobs.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
@@ -26,9 +27,20 @@ t.test('a growth that is taken back', { skip }, async (t) => {
   const pool: NomadPool = {
     client: agent.client,
     jobId: test.jobId,
-    job: { pool: name, image, slots: 2, isolation: 'auto', network: 'outbound', limits: {}, networkAllow: [], mounts: [], version: '0' },
+    job: {
+      pool: name,
+      image,
+      slots: 2,
+      isolation: 'auto',
+      network: 'outbound',
+      limits: {},
+      networkAllow: [],
+      mounts: [],
+      placement: {},
+      version: '0',
+    },
     token: new VariableToken(agent.client, name),
-    answered: new Set(containers.map((one) => one.id)),
+    answered: new Set((await test.running()).map(allocationRun)),
   }
   const index = async () => (await readJob(agent.client, test.jobId))?.JobModifyIndex ?? 0
   const why = new SlotpoolError('CANCELLED', 'enough')

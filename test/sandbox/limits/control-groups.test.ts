@@ -11,6 +11,7 @@ import { groupParent } from '../../../lib/sandbox/limits/group-parent.ts'
 import { findHierarchies } from '../../../lib/sandbox/limits/hierarchies.ts'
 import { isMachineNamespace, ownedName } from '../../../lib/sandbox/limits/owned-name.ts'
 import { processStat } from '../../../lib/sandbox/processes.ts'
+import { sourceArgs } from '../../fixtures/source.ts'
 import { nextLine } from './joined.ts'
 import { openedGroups, skipWithoutGroups } from './opened-groups.ts'
 
@@ -106,8 +107,7 @@ interface Abandoned {
 }
 
 async function abandoned(root: string | undefined): Promise<Abandoned> {
-  const program = join(packageRoot(), 'test', 'sandbox', 'limits', 'abandoned-server.ts')
-  const child = spawn(process.execPath, ['--import=tsx', program, ...(root === undefined ? [] : [root])], {
+  const child = spawn(process.execPath, [...sourceArgs('test/sandbox/limits/abandoned-server.ts'), ...(root === undefined ? [] : [root])], {
     stdio: ['pipe', 'pipe', 'inherit'],
     cwd: packageRoot(),
   })

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { packageRoot } from '../../../lib/package-root.ts'
 import { findHierarchies } from '../../../lib/sandbox/limits/hierarchies.ts'
 import { isMachineNamespace } from '../../../lib/sandbox/limits/owned-name.ts'
+import { sourceArgs } from '../../fixtures/source.ts'
 import { ending, joined, nextLine } from './joined.ts'
 import { skipWithoutGroups } from './opened-groups.ts'
 
@@ -32,7 +32,7 @@ async function delegated(t: Test): Promise<string> {
 }
 
 const server = (root: string) =>
-  `exec '${process.execPath}' --import=tsx '${join(packageRoot(), 'test/sandbox/limits/distributing-server.ts')}' '${root}' '${controller}'`
+  `exec '${process.execPath}' ${sourceArgs('test/sandbox/limits/distributing-server.ts').join(' ')} '${root}' '${controller}'`
 
 t.test('a server alone in its group makes room, and puts everything back', { skip }, async (t) => {
   const folder = await delegated(t)

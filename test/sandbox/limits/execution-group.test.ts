@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, watch } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findHierarchies } from '../../../lib/sandbox/limits/hierarchies.ts'
 import { ending, joined, nextLine } from './joined.ts'
@@ -39,6 +40,26 @@ for (const [version, { root, skip: lacking }] of roots) {
         t.notOk(existsSync(folderOf(slot.joinFiles)))
       })
     }
+
+    t.test('what does not fork away from its end is never frozen for it: it would outlive a server that is killed meanwhile', async (t) => {
+      const execution = await (await (await openedGroups(t, root)).slot(0, {})).execution()
+      const child = joined(execution.joinFiles, 'sleep 1000 & sleep 1000 & echo begun; wait')
+      t.equal(await nextLine(child), 'begun')
+      const state = join(folderOf(execution.joinFiles), version === 'version 1' ? 'freezer.state' : 'cgroup.freeze')
+      let writes = 0
+      const watcher = watch(state, (event) => {
+        if (event === 'change') writes++
+      })
+      t.teardown(() => watcher.close())
+      if (version === 'version 1') {
+        await writeFile(state, 'THAWED')
+        while (writes === 0) await new Promise((resolve) => setImmediate(resolve))
+      }
+      const before = writes
+      await execution.end()
+      t.same(await ending(child), { exitCode: null, signal: 'SIGKILL' })
+      t.equal(writes, before)
+    })
 
     t.test('who has yet to join is kept out', async (t) => {
       const execution = await (await (await openedGroups(t, root)).slot(0, {})).execution()

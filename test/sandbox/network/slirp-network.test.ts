@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { findProgram } from '../../../lib/cli/doctor/find-program.ts'
+import { findProgram } from '../../../lib/backend/find-program.ts'
 import { toolPath } from '../../../lib/sandbox/tool-path.ts'
 import { networkSkip, probe, type Target, World } from '../../fixtures/network/world.ts'
 

@@ -1,0 +1,67 @@
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { isAlive, type ProcessName } from '../process-life.ts'
+
+const schema = z.object({
+  pid: z.int(),
+  startTicks: z.int(),
+  socketPath: z.string(),
+  /** The folder of its pool, which may be in anybody's state folder. */
+  poolFolder: z.string(),
+  /** Where the pid means something: the machine, its boot and the PID namespace. */
+  machine: z.string(),
+  bootId: z.string(),
+  pidNamespace: z.string(),
+})
+
+/** Whose a folder in `/var/lib/slotpool` is: `owner.json` in it. The records of its pool may be gone while it is there. */
+export type OwnerRecord = z.infer<typeof schema>
+
+const file = (stateDir: string): string => join(stateDir, 'owner.json')
+
+/** Written before the server makes anything in the folder: what has no owner's record is nobody's to judge. */
+export function writeOwner(stateDir: string, server: ProcessName & Pick<OwnerRecord, 'socketPath' | 'poolFolder'>): void {
+  const { pid, startTicks, socketPath, poolFolder } = server
+  writeFileSync(file(stateDir), JSON.stringify({ pid, startTicks, socketPath, poolFolder, ...here() }), { mode: 0o600 })
+}
+
+/** Undefined when there is none or it is no record. */
+export function readOwner(stateDir: string): OwnerRecord | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(file(stateDir), 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the owner is gone for certain. A process of another machine or of another PID namespace cannot be looked for. */
+export function ownerIsGone(owner: OwnerRecord): boolean {
+  const { machine, bootId, pidNamespace } = here()
+  if (owner.machine !== machine) return false
+  if (owner.bootId !== bootId) return true
+  return owner.pidNamespace === pidNamespace && !isAlive(owner)
+}
+
+/** Whether the owner runs for certain. */
+export function ownerRuns(owner: OwnerRecord): boolean {
+  const { machine, bootId, pidNamespace } = here()
+  return owner.machine === machine && owner.bootId === bootId && owner.pidNamespace === pidNamespace && isAlive(owner)
+}
+
+function here(): Pick<OwnerRecord, 'machine' | 'bootId' | 'pidNamespace'> {
+  return {
+    machine: textOf('/etc/machine-id') || hostname(),
+    bootId: textOf('/proc/sys/kernel/random/boot_id'),
+    pidNamespace: readlinkSync('/proc/self/ns/pid'),
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+const schema = z.object({
+  pid: z.int(),
+  startTicks: z.int(),
+  address: z.string(),
+  startedAt: z.string(),
+})
+
+/** What is known of the agent that slotpool started: `agent.json` in its folder. */
+export type DevAgentRecord = z.infer<typeof schema>
+
+const file = (folder: string): string => join(folder, 'agent.json')
+
+/** Undefined when there is none, or what is there is no record. */
+export function readDevAgentRecord(folder: string): DevAgentRecord | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(file(folder), 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes it as a whole, by the one who has the folder's lock. */
+export async function writeDevAgentRecord(folder: string, record: DevAgentRecord): Promise<void> {
+  const temporary = `${file(folder)}.new`
+  await writeFile(temporary, JSON.stringify(record), { mode: 0o600 })
+  await rename(temporary, file(folder))
+}

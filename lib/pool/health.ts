@@ -1,0 +1,55 @@
+import type { Clock } from '../sandbox/clock.ts'
+import type { LoadQuery, ServerLoad } from '../wire/load.ts'
+import type { ReadyContainer } from './containers.ts'
+import { askBriefly } from './silent-container.ts'
+
+/** One that did not answer is asked again after this, then after twice as long, up to the longest. */
+const firstPauseMs = 1_000
+const longestPauseMs = 30_000
+
+interface Silence {
+  sinceMs: number
+  pauseMs: number
+  askAgainAtMs: number
+}
+
+/** Which containers are well, by one cheap request to each: its load. Those that do not answer are asked the more rarely. */
+export class Health {
+  readonly #clock: Clock
+  readonly #silent = new Map<string, Silence>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The load of each by its id; those that gave none are left out. Which containers are not asked about any more is forgotten. */
+  async ask(containers: readonly ReadyContainer[], query: LoadQuery, signal: AbortSignal): Promise<Map<string, ServerLoad>> {
+    const ids = new Set(containers.map((one) => one.container.id))
+    for (const id of this.#silent.keys()) if (!ids.has(id)) this.#silent.delete(id)
+    const loads = new Map<string, ServerLoad>()
+    await Promise.all(
+      containers.map(async ({ container: { id }, client }) => {
+        const silence = this.#silent.get(id)
+        if (silence && this.#clock.now() < silence.askAgainAtMs) return
+        try {
+          loads.set(id, await askBriefly((either) => client.load(query, either), signal, this.#clock))
+          this.#silent.delete(id)
+        } catch {
+          if (!signal.aborted) this.#noteSilence(id, silence)
+        }
+      }),
+    )
+    return loads
+  }
+
+  silentForMs(id: string): number {
+    const silence = this.#silent.get(id)
+    return silence ? this.#clock.now() - silence.sinceMs : 0
+  }
+
+  #noteSilence(id: string, before: Silence | undefined): void {
+    const nowMs = this.#clock.now()
+    const pauseMs = before ? Math.min(before.pauseMs * 2, longestPauseMs) : firstPauseMs
+    this.#silent.set(id, { sinceMs: before?.sinceMs ?? nowMs, pauseMs, askAgainAtMs: nowMs + pauseMs })
+  }
+}

@@ -1,0 +1,121 @@
+import type { ServerLoad } from '../wire/load.ts'
+
+/** A container that lives, as its sandbox server says it is. */
+export interface ContainerState {
+  id: string
+  index: number
+  /** Undefined while it does not answer. */
+  load: ServerLoad | undefined
+  /** For how long it has given no answer. */
+  silentForMs: number
+}
+
+/** What the pool is to have. */
+export interface PoolNeeds {
+  min: number
+  /** How many wait for a slot in this process. */
+  waiting: number
+  /** Whether this process has anything to do with the pool: who merely has it open makes no containers. */
+  active: boolean
+  /** After so long without an answer a container is given up. */
+  giveUpSilentMs: number
+}
+
+/** What is to be done with which containers, by id. */
+export interface ScalePlan {
+  /** Drained ones that are wanted again. */
+  serve: string[]
+  /** Those that shall give no new lease. */
+  drain: string[]
+  /** Those that shall never give a lease again, if nobody has one there. */
+  retire: string[]
+  remove: string[]
+  /** Make the pool have so many containers. */
+  grow: number | undefined
+}
+
+/**
+ * What is to be done with the containers of a pool, lowest index first. Managers that see the same decide the same, and all of it may be done
+ * twice, so several of them need not agree.
+ *
+ * What is not needed goes by drain, then retirement, then removal, the highest index first, for that is what Nomad removes when a job's count is
+ * lowered. Needed are as many containers as had room for the most leases of late. A container with slots out of service is replaced in the
+ * same way, one at a time.
+ */
+export function planScale(states: readonly ContainerState[], needs: PoolNeeds): ScalePlan {
+  const over = (one: ContainerState): boolean =>
+    one.load === undefined ? one.silentForMs >= needs.giveUpSilentMs : one.load.state === 'retired'
+  const rest = states.filter((one) => !over(one))
+  const worn = planWorn(rest)
+  const surplus = needs.waiting > 0 ? { drain: [], retire: [] } : planSurplus(rest, needs.min)
+  const leaving = new Set([...worn.drain, ...surplus.drain, ...surplus.retire])
+  const wanted = needs.waiting > 0 ? rest.filter((one) => one.load?.state === 'draining' && !leaving.has(one.id)) : []
+  return {
+    serve: wanted.map((one) => one.id),
+    drain: [...new Set([...worn.drain, ...surplus.drain])],
+    retire: [...new Set([...worn.retire, ...surplus.retire])],
+    remove: states.filter(over).map((one) => one.id),
+    grow: needs.active && rest.length < needs.min ? needs.min : undefined,
+  }
+}
+
+function planWorn(rest: readonly ContainerState[]): { drain: string[]; retire: string[] } {
+  const worn = rest.flatMap(({ id, load }) => (load && load.outOfService > 0 ? [{ id, load }] : []))
+  const retire = worn.filter(({ load }) => load.leased === 0).map((one) => one.id)
+  const others = rest.some((one) => one.load?.state === 'serving' && one.load.outOfService === 0)
+  const [next] = worn
+    // One that is all there is goes on with what it has, until that is not much.
+    .filter(({ load }) => load.leased > 0 && (others || load.outOfService * 2 >= load.slots))
+    .sort((a, b) => Number(b.load.state === 'draining') - Number(a.load.state === 'draining') || b.load.outOfService - a.load.outOfService)
+  return { drain: next ? [next.id] : [], retire }
+}
+
+function planSurplus(rest: readonly ContainerState[], min: number): { drain: string[]; retire: string[] } {
+  const surplus = rest.slice(Math.max(min, neededCount(rest))).reverse()
+  const drain: string[] = []
+  const retire: string[] = []
+  for (const { id, load } of surplus) {
+    // What is silent may have leases, and is in the way of those below it.
+    if (!load) break
+    if (load.leased === 0 && drain.length === 0) retire.push(id)
+    else drain.push(id)
+  }
+  return { drain, retire }
+}
+
+/** How many of the containers, from the lowest on, have room for the most leases that there were of late. */
+function neededCount(rest: readonly ContainerState[]): number {
+  let peak = 0
+  // Of one that is silent nothing is known.
+  for (const { load } of rest) peak += load ? load.mostLeased : Number.POSITIVE_INFINITY
+  let room = 0
+  let count = 0
+  for (const { load } of rest) {
+    if (room >= peak) break
+    room += load ? load.slots - load.outOfService : 0
+    count++
+  }
+  return count
+}
+
+/** What there is when somebody waits for a slot. */
+export interface Crowd {
+  /** Containers that live, and those of them that are starting, whoever had them made. */
+  live: number
+  starting: number
+  /** How many wait in this process. */
+  waiting: number
+  slots: number
+  min: number
+  max: number
+}
+
+/**
+ * To how many containers a pool is grown for those who wait, in one step. Of the slots that are being made half may be for others, who wait in other
+ * processes and had them made: to count none of them is to have a container for each process where one would do, to count all is to leave some of a
+ * crowd waiting for a second growth.
+ */
+export function roomFor({ live, starting, waiting, slots, min, max }: Crowd): number {
+  const without = starting === 0 ? Math.max(1, waiting) : Math.max(0, waiting - (starting * slots) / 2)
+  return Math.min(max, Math.max(min, live + Math.ceil(without / slots)))
+}

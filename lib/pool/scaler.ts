@@ -1,0 +1,149 @@
+import type { Clock } from '../sandbox/clock.ts'
+import { longestLoadWindowMs } from '../wire/load.ts'
+import type { Containers, ReadyContainer } from './containers.ts'
+import { Health } from './health.ts'
+import { type ContainerState, type PoolNeeds, planScale } from './scale-plan.ts'
+
+/** Between two looks: a fifth of the idleness after which containers go, within these. */
+const shortestPauseMs = 1_000
+const longestPauseMs = 15_000
+/** In a large pool so long for each container: a look asks all of them. Less than the minute for which servers remember what a manager wants kept. */
+const pauseOfEachMs = 100
+const longestInLargePoolMs = 50_000
+
+/** Between two times that all containers are asked whether they were drained, and so much for each of them in a large pool. */
+const wantPauseMs = 1_000
+const wantPauseOfEachMs = 20
+
+export interface ScalerOptions {
+  containers: Containers
+  /** Containers that were not needed for so long go. */
+  idleMs: number
+  /** A container that gave no answer for so long is given up: the leases that this process had there have expired. */
+  giveUpSilentMs: number
+  needs: () => Pick<PoolNeeds, 'min' | 'waiting' | 'active'>
+  grow: (count: number) => Promise<void>
+  /** Told of each container that was removed, with why. */
+  onRemoved: (id: string, why: RemovalReason) => void
+  clock: Clock
+}
+
+/** Why a container was removed: it was not needed, slots of it were out of service, or it was silent for too long. */
+export type RemovalReason = 'idle' | 'worn' | 'silent'
+
+/**
+ * Looks after the containers of a pool for as long as this process has it open: sends away what is not needed, replaces what is worn out or does not
+ * answer, and heals what is missing. Every manager of a pool does so; what one has begun another ends.
+ */
+export class Scaler {
+  readonly #options: ScalerOptions
+  readonly #health: Health
+  readonly #closed = new AbortController()
+  #stopTimer: () => void = () => {}
+  #looking: Promise<void> | undefined
+  #started = false
+  /** How many containers there were at the last look. */
+  #served = 0
+  #wantedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: ScalerOptions) {
+    this.#options = options
+    this.#health = new Health(options.clock)
+  }
+
+  /** Begins to look after the pool. What it does keeps no process alive. */
+  start(): void {
+    if (this.#started || this.#closed.signal.aborted) return
+    this.#started = true
+    this.#lookLater()
+  }
+
+  /** Looks once, and does what is to be done. One look at a time. */
+  look(): Promise<void> {
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  /** Has drained containers serve again, since somebody waits; resolves with whether there were any. Many may ask: they are asked once in a while. */
+  async wantAll(ready: readonly ReadyContainer[], signal: AbortSignal): Promise<boolean> {
+    const nowMs = this.#options.clock.now()
+    if (nowMs < this.#wantedAtMs + Math.max(wantPauseMs, ready.length * wantPauseOfEachMs)) return false
+    this.#wantedAtMs = nowMs
+    const loads = await this.#health.ask(ready, { withinMs: 0, keep: 0 }, signal)
+    const drained = ready.filter(({ container }) => loads.get(container.id)?.state === 'draining')
+    const back = await Promise.all(drained.map(({ client }) => client.setDraining(false, 1_000, signal).catch(() => undefined)))
+    return back.some((load) => load?.state === 'serving')
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort()
+    this.#stopTimer()
+    await this.#looking
+  }
+
+  get #pauseMs(): number {
+    const usual = Math.min(longestPauseMs, Math.max(shortestPauseMs, this.#options.idleMs / 5))
+    return Math.max(usual, Math.min(longestInLargePoolMs, this.#served * pauseOfEachMs))
+  }
+
+  #lookLater(): void {
+    this.#stopTimer = this.#options.clock.after(this.#pauseMs, () => {
+      void this.look().then(() => {
+        if (!this.#closed.signal.aborted) this.#lookLater()
+      })
+    })
+  }
+
+  /** Never rejects: what could not be done is tried again at the next look. */
+  async #lookOnce(): Promise<void> {
+    const { signal } = this.#closed
+    const { containers, needs, idleMs, giveUpSilentMs } = this.#options
+    try {
+      const { served } = await containers.look(signal)
+      this.#served = served.length
+      const own = needs()
+      const loads = await this.#health.ask(
+        served,
+        { withinMs: Math.min(idleMs, longestLoadWindowMs), keep: own.active ? own.min : 0 },
+        signal,
+      )
+      const states = served.map(({ container: { id, index } }): ContainerState => {
+        return { id, index, load: loads.get(id), silentForMs: this.#health.silentForMs(id) }
+      })
+      // What another manager wants kept is kept.
+      const min = Math.max(own.min, ...[...loads.values()].map((load) => load.keep))
+      await this.#carryOut(planScale(states, { ...own, min, giveUpSilentMs }), served, loads)
+    } catch {
+      // The backend could not be asked, or the pool is being closed.
+    }
+  }
+
+  async #carryOut(
+    plan: ReturnType<typeof planScale>,
+    served: readonly ReadyContainer[],
+    loads: Awaited<ReturnType<Health['ask']>>,
+  ): Promise<void> {
+    const { signal } = this.#closed
+    const { containers, grow, onRemoved } = this.#options
+    const each = (ids: readonly string[], work: (one: ReadyContainer) => Promise<unknown>): Promise<unknown> => {
+      const chosen = served.filter(({ container }) => ids.includes(container.id))
+      return Promise.all(chosen.map((one) => work(one).catch(() => {})))
+    }
+    await each(plan.serve, ({ client }) => client.setDraining(false, 1_000, signal))
+    // It ends by itself, should this process not come to say so again.
+    await each(plan.drain, ({ client }) => client.setDraining(true, 3 * this.#pauseMs + 5_000, signal))
+    const remove = [...plan.remove]
+    await each(plan.retire, async ({ client, container }) => {
+      if ((await client.retire(signal)).retired) remove.push(container.id)
+    })
+    // One after the other, the highest first: so does Nomad.
+    for (const { container } of served.filter((one) => remove.includes(one.container.id)).reverse()) {
+      await containers.remove(container, signal)
+      const load = loads.get(container.id)
+      onRemoved(container.id, load === undefined ? 'silent' : load.outOfService > 0 ? 'worn' : 'idle')
+    }
+    if (plan.grow !== undefined && !signal.aborted) await grow(plan.grow)
+  }
+}

@@ -1,0 +1,42 @@
+import { turnOrAbort } from './waiting-line.ts'
+
+/**
+ * How many idle slots which containers had when they were last heard of. Who finds a home full tries those, instead of asking all containers: in a
+ * large pool that is nearly full, hardly any has room. It may be out of date either way: a container that has none any more refuses.
+ */
+export class Vacancies {
+  /** Those heard of longest ago come first: a slot that came free a moment ago is still being made ready. */
+  readonly #idle = new Map<string, number>()
+  #asking: Promise<void> | undefined
+
+  /** A container said that it has so many. */
+  heard(id: string, idle: number): void {
+    if (idle > 0) this.#idle.set(id, idle)
+    else this.#idle.delete(id)
+  }
+
+  /** A slot came free there. */
+  freed(id: string): void {
+    this.#idle.set(id, (this.#idle.get(id) ?? 0) + 1)
+  }
+
+  /** A container where there may be a slot, of those that are not in `tried`. Counted as taken: others who ask meanwhile are told of others. */
+  claim(tried: ReadonlySet<string>): string | undefined {
+    for (const [id, idle] of this.#idle) {
+      if (tried.has(id)) continue
+      this.heard(id, idle - 1)
+      return id
+    }
+    return undefined
+  }
+
+  /** Asks all of them. Those who ask at once share the answers. */
+  async askAll(ids: readonly string[], ask: (id: string) => Promise<number>, signal: AbortSignal): Promise<void> {
+    this.#asking ??= Promise.all(ids.map(async (id) => this.heard(id, await ask(id))))
+      .then(() => {})
+      .finally(() => {
+        this.#asking = undefined
+      })
+    await turnOrAbort(this.#asking, signal)
+  }
+}
