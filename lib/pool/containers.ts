@@ -75,6 +75,12 @@ export class Containers {
     this.#clients.clear()
   }
 
+  /** Tells whoever has a slot in any of them that they are no more. */
+  async closeAsRemoved(): Promise<void> {
+    await Promise.all([...this.#clients].map(([id, client]) => client.close(lost(id, 'is gone: its pool was ended'))))
+    this.#clients.clear()
+  }
+
   async #connect(all: Container[]): Promise<Look> {
     const byId = new Map(all.map((one) => [one.id, one]))
     for (const [id, client] of this.#clients) {

@@ -278,6 +278,7 @@ export class SlotPool implements AsyncDisposable {
     const briefly = AbortSignal.timeout(releaseAllTimeoutMs)
     await this.releaseAll(signal ? AbortSignal.any([signal, briefly]) : briefly).catch(() => {})
     await this.#backend.destroy(signal)
+    await this.#containers.closeAsRemoved()
     await this.close()
   }
 

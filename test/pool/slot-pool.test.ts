@@ -181,6 +181,13 @@ t.test('a closed pool does nothing more, and its leases live on', async (t) => {
   t.equal(await again.releaseAll(), 1)
 })
 
+t.test('who holds a slot of a pool that was ended learns that it is lost', async (t) => {
+  const { pool } = await fakePool(t)
+  const held = await pool.lease('a')
+  await pool.down()
+  await t.rejects(held.exec('true'), { code: 'LEASE_LOST', details: { containerId: held.containerId } })
+})
+
 t.test('a task whose container lives but cannot be asked gets no second slot', async (t) => {
   const { backend, pool } = await fakePool(t, { slots: 1 }, { max: 2, slots: 1 })
   await pool.lease('other')
