@@ -94,10 +94,11 @@ export class SandboxClient {
     return this.connection.json(homeAnswer, brief('GET', path, signal))
   }
 
-  /** The roster that the server was told last. */
-  async roster(signal?: AbortSignal): Promise<Roster | null> {
-    const asked = brief('GET', paths.roster, signal)
-    return (await this.connection.json(rosterLookup, asked)).roster
+  /** The roster that the server was told last. One that is `known` is not sent whole. */
+  async roster(signal?: AbortSignal, known?: Roster): Promise<Roster | null> {
+    const asked = brief('GET', known ? paths.rosterUnless(known.id) : paths.roster, signal)
+    const { roster } = await this.connection.json(rosterLookup, asked)
+    return roster && { ...roster, containers: roster.containers ?? known?.containers ?? [] }
   }
 
   /** Tells the server a new roster; resolves with the leases that stand there. None comes to stand under an earlier one any more. */

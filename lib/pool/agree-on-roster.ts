@@ -32,6 +32,11 @@ export interface Agreement {
   silent: readonly SilentContainer[]
 }
 
+/** The newest roster that this process has seen: no container has to tell it who its members are once more. */
+export interface SeenRoster {
+  newest?: Roster
+}
+
 interface Answer {
   at: ReadyContainer
   roster: Roster | null
@@ -46,11 +51,12 @@ export async function rosterInForce(
   asked: ReadyContainer | undefined,
   newerThan: number,
   signal: AbortSignal,
+  seen: SeenRoster = {},
 ): Promise<AgreedRoster | undefined> {
   const look = await containers.look(signal)
   const at = look.ready.find((one) => one.container.id === asked?.container.id) ?? look.ready[0]
   if (!at) return undefined
-  const roster = await rosterOf(at, signal, containers.clock)
+  const roster = await rosterOf(at, signal, containers.clock, seen)
   if (roster instanceof SlotpoolError || !roster?.open || roster.number <= newerThan || !allLive(roster, look)) return undefined
   const members = new Set(roster.containers)
   return look.ready.every((one) => members.has(one.container.id)) ? agreed(roster, look) : undefined
@@ -65,13 +71,13 @@ export async function rosterInForce(
  * in the new one: so none with leases is ever left out. A manager that dies in the middle leaves a closed roster; the next one to come
  * replaces it.
  */
-export async function agreeOnRoster(containers: Containers, signal: AbortSignal): Promise<Agreement> {
+export async function agreeOnRoster(containers: Containers, signal: AbortSignal, seen: SeenRoster = {}): Promise<Agreement> {
   const { clock } = containers
   const wait = new Patience(clock)
   for (;;) {
     const askedAtMs = clock.now()
     const look = await containers.look(signal)
-    const { answers, top, known, silent: all } = await survey(look, signal, clock)
+    const { answers, top, known, silent: all } = await survey(look, signal, clock, seen)
     const tookMs = clock.now() - askedAtMs
     if (answers.length === 0) return { roster: undefined, silent: all }
     // One that was never a member has no leases: it is a member once it answers.
@@ -86,7 +92,10 @@ export async function agreeOnRoster(containers: Containers, signal: AbortSignal)
     // Another manager may have found containers that were not there yet when these were listed.
     if (await newerThan(look, known, containers, signal)) continue
     const made = await makeRoster(answers, (top?.number ?? 0) + 1, signal, clock)
-    if (made) return { roster: agreed(made, look), silent: all }
+    if (made) {
+      seen.newest = made
+      return { roster: agreed(made, look), silent: all }
+    }
     await wait.afterDefeat(tookMs, signal)
   }
 }
@@ -125,12 +134,12 @@ interface Survey {
   silent: SilentContainer[]
 }
 
-async function survey({ all, served }: Look, signal: AbortSignal, clock: Clock): Promise<Survey> {
+async function survey({ all, served }: Look, signal: AbortSignal, clock: Clock, seen: SeenRoster): Promise<Survey> {
   const answers: Answer[] = []
   const silent: SilentContainer[] = []
   await Promise.all(
     served.map(async (at) => {
-      const roster = await rosterOf(at, signal, clock)
+      const roster = await rosterOf(at, signal, clock, seen)
       if (roster instanceof SlotpoolError) silent.push({ id: at.container.id, node: at.container.node, error: roster })
       else answers.push({ at, roster })
     }),
@@ -149,9 +158,17 @@ export function neverServed({ id, node, reason }: { id: string; node: string; re
   return { id, node, error: new SlotpoolError('SERVER_UNREACHABLE', reason ?? 'it is not ready') }
 }
 
-async function rosterOf({ client }: ReadyContainer, signal: AbortSignal, clock: Clock): Promise<Roster | null | SlotpoolError> {
+async function rosterOf(
+  { client }: ReadyContainer,
+  signal: AbortSignal,
+  clock: Clock,
+  seen: SeenRoster,
+): Promise<Roster | null | SlotpoolError> {
   try {
-    return await askBriefly((either) => client.roster(either), signal, clock)
+    const known = seen.newest
+    const roster = await askBriefly((either) => client.roster(either, known), signal, clock)
+    if (roster && roster.number > (seen.newest?.number ?? 0)) seen.newest = roster
+    return roster
   } catch (error) {
     if (isUnreachable(error)) return error
     throw error
@@ -162,15 +179,16 @@ async function rosterOf({ client }: ReadyContainer, signal: AbortSignal, clock: 
 async function makeRoster(answers: readonly Answer[], number: number, signal: AbortSignal, clock: Clock): Promise<Roster | undefined> {
   const containers = answers.map(({ at }) => at.container.id).sort()
   const roster = { id: randomUUID(), number, containers, open: true }
+  const changeOf = changesTo(containers)
   const members = answers.map(({ at, roster }) => {
     const { id } = at.container
-    return { id, hash: homeHash(id), at, replaces: roster?.id ?? null }
+    return { id, hash: homeHash(id), at, replaces: roster?.id ?? null, change: changeOf(roster) }
   })
   const inOrder = containers.map((id) => members.find((one) => one.id === id) as (typeof members)[number])
   try {
     const standing: Whereabouts[] = []
-    const propose = async ({ id, at, replaces }: (typeof members)[number]): Promise<void> => {
-      const proposal = { id: roster.id, number, containers, replaces }
+    const propose = async ({ id, at, replaces, change }: (typeof members)[number]): Promise<void> => {
+      const proposal = { id: roster.id, number, replaces, ...change }
       const leases = await askBriefly((either) => at.client.proposeRoster(proposal, either), signal, clock)
       for (const lease of leases) standing.push({ ...lease, containerId: id })
     }
@@ -190,6 +208,21 @@ async function makeRoster(answers: readonly Answer[], number: number, signal: Ab
   } catch (error) {
     if (isUnreachable(error) || (error instanceof SlotpoolError && error.code === 'ROSTER_CHANGED')) return undefined
     throw error
+  }
+}
+
+/** What makes those members out of the ones of another roster; most containers have the same one. */
+function changesTo(members: readonly string[]): (from: Roster | null) => { added: string[]; gone: string[] } {
+  const now = new Set(members)
+  const changes = new Map<string | undefined, { added: string[]; gone: string[] }>()
+  return (from) => {
+    let change = changes.get(from?.id)
+    if (!change) {
+      const before = new Set(from?.containers)
+      change = { added: members.filter((id) => !before.has(id)), gone: [...before].filter((id) => !now.has(id)) }
+      changes.set(from?.id, change)
+    }
+    return change
   }
 }
 

@@ -1,4 +1,4 @@
-import { type AgreedRoster, type Agreement, agreeOnRoster, rosterInForce } from './agree-on-roster.ts'
+import { type AgreedRoster, type Agreement, agreeOnRoster, rosterInForce, type SeenRoster } from './agree-on-roster.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import { turnOrAbort } from './waiting-line.ts'
 
@@ -14,6 +14,7 @@ export class PoolRoster {
   #asking: Promise<Agreement> | undefined
   /** It was refused there, and one no older is wanted. */
   #refused: { number: number; by: ReadyContainer | undefined } | undefined
+  readonly #seen: SeenRoster = {}
   #wholeUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(containers: Containers) {
@@ -65,8 +66,9 @@ export class PoolRoster {
     const { signal } = this.#closed
     const refused = this.#refused
     this.#refused = undefined
-    const quickly = refused && !refused.by ? undefined : await rosterInForce(this.#containers, refused?.by, refused?.number ?? 0, signal)
-    const agreement = quickly ? { roster: quickly, silent: [] } : await agreeOnRoster(this.#containers, signal)
+    const quickly =
+      refused && !refused.by ? undefined : await rosterInForce(this.#containers, refused?.by, refused?.number ?? 0, signal, this.#seen)
+    const agreement = quickly ? { roster: quickly, silent: [] } : await agreeOnRoster(this.#containers, signal, this.#seen)
     if (agreement.silent.length > 0) this.#wholeUntilMs = this.#containers.clock.now() + retryMs
     // Without containers there is none to keep; there may be some the next time.
     if (agreement.roster) {

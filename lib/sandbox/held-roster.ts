@@ -1,5 +1,5 @@
 import { SlotpoolError } from '../errors.ts'
-import type { Roster, RosterOpening, RosterProposal, Whereabouts } from '../wire/roster.ts'
+import { maxMembers, type Roster, type RosterOpening, type RosterProposal, type Whereabouts } from '../wire/roster.ts'
 
 /** Notes of tasks whose leases expired elsewhere are told to nobody; with so many more than there were, they are gathered anew. */
 const roomForNotes = 10_000
@@ -19,12 +19,17 @@ export class HeldRoster {
     return this.#roster
   }
 
-  /** Takes a new roster in the place of the one it was made from, closed. @throws {SlotpoolError} `ROSTER_CHANGED`. */
-  propose({ replaces, ...proposal }: RosterProposal): void {
-    const { id, number } = this.#roster ?? { id: null, number: 0 }
-    if (replaces !== id) throw changed(`got a roster in the place of ${replaces ?? 'none'}, expected one in the place of ${id ?? 'none'}`)
-    if (proposal.number <= number) throw changed(`got roster number ${proposal.number}, expected one above ${number}`)
-    this.#roster = { ...proposal, open: false }
+  /**
+   * Takes a new roster in the place of the one it was made from, closed.
+   *
+   * @throws {SlotpoolError} `ROSTER_CHANGED`; `REQUEST_INVALID` when what is added is there, what is gone is not, or none or too many remain.
+   */
+  propose({ id, number, replaces, added, gone }: RosterProposal): void {
+    const held = this.#roster ?? { id: null, number: 0, containers: [] }
+    if (replaces !== held.id)
+      throw changed(`got a roster in the place of ${replaces ?? 'none'}, expected one in the place of ${held.id ?? 'none'}`)
+    if (number <= held.number) throw changed(`got roster number ${number}, expected one above ${held.number}`)
+    this.#roster = { id, number, containers: changedMembers(held.containers, added, gone), open: false }
   }
 
   /** From now on this server says who of those at home here has a slot. @throws {SlotpoolError} `ROSTER_CHANGED`. */
@@ -62,6 +67,22 @@ export class HeldRoster {
   forget(taskId: string, leaseId: string | undefined): void {
     if (this.#notes.get(taskId)?.leaseId === leaseId) this.#notes.delete(taskId)
   }
+}
+
+/** In the order in which all know them. */
+function changedMembers(before: readonly string[], added: readonly string[], gone: readonly string[]): string[] {
+  const members = new Set(before)
+  for (const id of gone) if (!members.delete(id)) throw misfit(`got container ${id} as gone, which is no member`)
+  for (const id of added) {
+    if (members.has(id)) throw misfit(`got container ${id} as added, which is a member`)
+    members.add(id)
+  }
+  if (members.size < 1 || members.size > maxMembers) throw misfit(`got a roster of ${members.size}, expected 1 to ${maxMembers} containers`)
+  return [...members].sort()
+}
+
+function misfit(message: string): SlotpoolError {
+  return new SlotpoolError('REQUEST_INVALID', message)
 }
 
 function changed(message: string): SlotpoolError {

@@ -1,11 +1,15 @@
 import type { FastifyInstance } from 'fastify'
-import { forgetQuery, type HomeAnswer, rosterOpening, rosterProposal, whereaboutsRequest } from '../wire/roster.ts'
+import { forgetQuery, type HomeAnswer, rosterOpening, rosterProposal, rosterQuery, whereaboutsRequest } from '../wire/roster.ts'
 import type { AtHome, LeaseTable } from './lease-table.ts'
 import { checked } from './requests.ts'
 
 /** The routes by which managers agree where each task is at home, and keep note of those that have their slot elsewhere. */
 export function addRosterRoutes(app: FastifyInstance, { bootId, leases }: { bootId: string; leases: LeaseTable }): void {
-  app.get('/v1/roster', async () => ({ roster: leases.roster.current }))
+  app.get('/v1/roster', async (request) => {
+    const { known } = checked(rosterQuery, request.query)
+    const { current } = leases.roster
+    return { roster: current && current.id === known ? { ...current, containers: undefined } : current }
+  })
 
   app.put('/v1/roster', async (request) => {
     const standing = leases.propose(checked(rosterProposal, request.body))

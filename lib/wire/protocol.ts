@@ -3,7 +3,7 @@
  *
  * Each side sends this number with every message. It goes up when an older peer would misunderstand a newer one.
  */
-export const protocolVersion = 5
+export const protocolVersion = 6
 
 /** Request and response header that carries {@link protocolVersion}. */
 export const protocolHeader = 'slotpool-protocol'
@@ -33,6 +33,8 @@ export const paths = {
   /** The lease that a task has, here or elsewhere, as its home knows it. */
   taskAtHome: (taskId: string, roster: string) => `/v1/leases?taskId=${encodeURIComponent(taskId)}&roster=${roster}`,
   roster: '/v1/roster',
+  /** The roster, without its containers where it is the one of that id. */
+  rosterUnless: (known: string) => `/v1/roster?known=${known}`,
   openRoster: '/v1/roster/open',
   whereabouts: '/v1/whereabouts',
   noted: (taskId: string, leaseId: string) => `/v1/whereabouts?taskId=${encodeURIComponent(taskId)}&leaseId=${leaseId}`,

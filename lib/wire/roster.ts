@@ -4,23 +4,33 @@ import { lease, leaseId, leaseRequest, taskId } from './lease.ts'
 const containerId = z.string().min(1).max(200)
 const rosterId = z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected 1 to 64 letters, digits and dashes')
 
+/** How many containers a roster has at most. */
+export const maxMembers = 10_000
+
+const containerIds = z.array(containerId).max(maxMembers)
+
 const rosterShape = {
   id: rosterId,
   /** Higher than that of any before. */
   number: z.int().min(1),
-  containers: z.array(containerId).min(1).max(10_000),
 }
 
 /** The containers among which every task has its home, as a server holds it: closed until all other containers were told, too. */
-export const roster = z.object({ ...rosterShape, open: z.boolean() })
+export const roster = z.object({ ...rosterShape, containers: containerIds.min(1), open: z.boolean() })
 export type Roster = z.infer<typeof roster>
 
-/** A new roster. `replaces` is the one that the server had when it was asked: it has all containers of that one but those that are dead. */
-export const rosterProposal = z.strictObject({ ...rosterShape, replaces: rosterId.nullable() })
+/**
+ * A new roster. `replaces` is the one that the server had when it was asked. It has all containers of that one but those that are dead
+ * (`gone`), and those that were `added`: every container is told of every change, so neither says all that stay.
+ */
+export const rosterProposal = z.strictObject({ ...rosterShape, replaces: rosterId.nullable(), added: containerIds, gone: containerIds })
 export type RosterProposal = z.infer<typeof rosterProposal>
 
-/** The roster of a server; null when it was never told one. */
-export const rosterLookup = z.object({ roster: roster.nullable() })
+/** Asks for the roster of a server; `known` is one whose containers need not be told. */
+export const rosterQuery = z.strictObject({ known: rosterId.optional() })
+
+/** The roster of a server; null when it was never told one. Without `containers` it is the one that was `known`. */
+export const rosterLookup = z.object({ roster: roster.partial({ containers: true }).nullable() })
 
 /** A lease that stands when a roster is proposed. */
 export const standingLease = z.object({ taskId, leaseId, owner: leaseRequest.shape.owner })

@@ -45,6 +45,18 @@ t.test('all managers know one roster, of all containers, however many ask at onc
   t.equal(await rosterInForce(another(), undefined, last[0]?.number ?? 0, signal), undefined, 'a newer one was wanted')
 })
 
+t.test('who knows a roster is not told its members once more', async (t) => {
+  const { containers } = await containersOf(t, 2)
+  const [at] = (await containers.look()).ready
+  t.equal(await at?.client.roster(signal), null)
+  await agreeOnRoster(containers, signal)
+  const whole = await at?.client.roster(signal)
+  t.equal(whole?.containers.length, 2)
+  const known = { ...whole, id: whole?.id ?? '', number: 1, open: false, containers: ['as it was known'] }
+  t.match(await at?.client.roster(signal, known), { id: whole?.id, open: true, containers: ['as it was known'] })
+  t.same(await at?.client.roster(signal, { ...known, id: 'another' }), whole)
+})
+
 t.test('it stays while the containers do, and is replaced when they change', async (t) => {
   const { backend, containers, another, idOf } = await containersOf(t, 3)
   const first = (await agreeOnRoster(containers, signal)).roster
@@ -83,7 +95,7 @@ t.test('a manager that died before it opened its roster is not waited for for ev
   const { containers, another } = await containersOf(t, 3)
   const { ready } = await containers.look()
   const ids = ready.map((one) => one.container.id).sort()
-  await ready[0]?.client.proposeRoster({ id: 'of-the-dead', number: 7, containers: ids, replaces: null })
+  await ready[0]?.client.proposeRoster({ id: 'of-the-dead', number: 7, added: ids, gone: [], replaces: null })
   const [one, other] = await Promise.all([agreeOnRoster(containers, signal), agreeOnRoster(another(), signal)])
   t.ok((one.roster?.number ?? 0) > 7)
   t.equal(other.roster?.id, one.roster?.id)
@@ -125,7 +137,7 @@ t.test('where there is no container there is no roster', async (t) => {
 t.test('who gives up is told so', async (t) => {
   const { containers } = await containersOf(t, 1)
   const [at] = (await containers.look()).ready
-  await at?.client.proposeRoster({ id: 'of-another', number: 1, containers: ['x'], replaces: null })
+  await at?.client.proposeRoster({ id: 'of-another', number: 1, added: ['x'], gone: [], replaces: null })
   await t.rejects(agreeOnRoster(containers, AbortSignal.timeout(50)), { code: 'CANCELLED' })
 })
 
@@ -149,7 +161,7 @@ t.test('a container takes no roster that was made from another than the one it h
   const { containers } = await containersOf(t, 2)
   const { roster } = await agreeOnRoster(containers, signal)
   const [member] = roster?.members ?? []
-  const proposal = { id: 'of-another', number: 9, containers: [member?.id ?? ''] }
+  const proposal = { id: 'of-another', number: 9, added: [], gone: [] }
   for (const replaces of [null, 'of-nobody']) {
     await t.rejects(async () => member?.at?.client.proposeRoster({ ...proposal, replaces }), { code: 'ROSTER_CHANGED' })
   }

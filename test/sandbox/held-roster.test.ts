@@ -2,7 +2,7 @@ import t from 'tap'
 import { HeldRoster } from '../../lib/sandbox/held-roster.ts'
 
 const roster = (number: number, replaces: number | null = null) => ({
-  ...{ id: `roster-${number}`, number, containers: ['here', 'there'] },
+  ...{ id: `roster-${number}`, number, added: replaces === null ? ['here', 'there'] : [], gone: [] },
   replaces: replaces === null ? null : `roster-${replaces}`,
 })
 const note = (taskId: string) => ({ taskId, leaseId: `lease-of-${taskId}`, owner: 'me', containerId: 'there' })
@@ -25,6 +25,23 @@ t.test('a roster is replaced by one of a higher number that was made from it, an
   held.propose(roster(3, 2))
   t.notOk(held.serves('roster-2'))
   t.throws(() => held.open({ id: 'roster-2', whereabouts: [] }), { code: 'ROSTER_CHANGED' })
+})
+
+t.test('a proposal says what changes, and is refused where it does not fit what is held', async (t) => {
+  const held = new HeldRoster()
+  held.propose({ id: 'roster-1', number: 1, replaces: null, added: ['c', 'a'], gone: [] })
+  t.same(held.current?.containers, ['a', 'c'])
+  const next = { id: 'roster-2', number: 2, replaces: 'roster-1', added: [], gone: [] }
+  const misfits = [
+    { ...next, gone: ['b'] },
+    { ...next, added: ['a'] },
+    { ...next, gone: ['a', 'c'] },
+    { ...next, added: Array.from({ length: 9_999 }, (_, i) => `more-${i}`) },
+  ]
+  for (const misfit of misfits) t.throws(() => held.propose(misfit), { code: 'REQUEST_INVALID' })
+  t.match(held.current, { id: 'roster-1', containers: ['a', 'c'] }, 'and nothing of it is taken')
+  held.propose({ ...next, added: ['b'], gone: ['a'] })
+  t.same(held.current?.containers, ['b', 'c'])
 })
 
 t.test('what was noted since it was opened is not lost by opening it again', async (t) => {

@@ -388,7 +388,13 @@ class Roster extends Step {
   async act(model: Model, { boot }: Real): Promise<void> {
     const number = model.roster + 1
     const replaces = model.roster === 0 ? null : `roster-${model.roster}`
-    const standing = boot.leases.propose({ id: `roster-${number}`, number, containers: ['here', 'there'], replaces })
+    const standing = boot.leases.propose({
+      id: `roster-${number}`,
+      number,
+      added: replaces === null ? ['here', 'there'] : [],
+      gone: [],
+      replaces,
+    })
     const lasting = [...model.standing.values()].filter(({ provisional }) => !provisional)
     equal(
       'leases that stand',
@@ -553,7 +559,13 @@ t.test(
           if (one.what === 'undrain') boot.leases.undrain()
           if (one.what === 'roster') {
             const replaces = rosters === 0 ? null : `roster-${rosters}`
-            boot.leases.propose({ id: `roster-${++rosters}`, number: rosters, containers: ['here'], replaces })
+            boot.leases.propose({
+              id: `roster-${++rosters}`,
+              number: rosters,
+              added: replaces === null ? ['here'] : [],
+              gone: [],
+              replaces,
+            })
           }
           if (one.what === 'retire' && boot.leases.retire().retired) {
             retired = true

@@ -194,7 +194,7 @@ async function home(t: Test, count = 2) {
   const { leases } = made
   const rosterOf = (number: number) => {
     const replaces = leases.roster.current?.id ?? null
-    return { id: `roster-${number}`, number, containers: ['here', 'there'], replaces }
+    return { id: `roster-${number}`, number, added: replaces === null ? ['here', 'there'] : [], gone: [], replaces }
   }
   const change = (number: number, whereabouts: Whereabouts[] = []) => {
     const standing = leases.propose(rosterOf(number))
