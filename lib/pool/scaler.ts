@@ -15,6 +15,9 @@ const longestInLargePoolMs = 50_000
 const wantPauseMs = 1_000
 const wantPauseOfEachMs = 20
 
+/** What is drained stays so for three times as many looks, and is told again when so many are left. */
+const drainedPauses = 2
+
 export interface ScalerOptions {
   containers: Containers
   /** Containers that were not needed for so long go. */
@@ -45,6 +48,8 @@ export class Scaler {
   /** How many containers there were at the last look. */
   #served = 0
   #wantedAtMs = Number.NEGATIVE_INFINITY
+  /** Of those that this process drained, for how long they were told to be. */
+  readonly #drainedUntilMs = new Map<string, number>()
 
   constructor(options: ScalerOptions) {
     this.#options = options
@@ -132,8 +137,16 @@ export class Scaler {
       return Promise.all(chosen.map((one) => work(one).catch(() => {})))
     }
     await each(plan.serve, ({ client }) => client.setDraining(false, 1_000, signal))
-    // It ends by itself, should this process not come to say so again.
-    await each(plan.drain, ({ client }) => client.setDraining(true, 3 * this.#pauseMs + 5_000, signal))
+    const nowMs = this.#options.clock.now()
+    const goneBy = nowMs + drainedPauses * this.#pauseMs
+    // It ends by itself, should this process not come to say so again; that is not said at each look.
+    const ending = plan.drain.filter((id) => loads.get(id)?.state !== 'draining' || (this.#drainedUntilMs.get(id) ?? 0) < goneBy)
+    await each(ending, async ({ client, container }) => {
+      const ttlMs = 3 * drainedPauses * this.#pauseMs + 5_000
+      await client.setDraining(true, ttlMs, signal)
+      this.#drainedUntilMs.set(container.id, nowMs + ttlMs)
+    })
+    for (const id of this.#drainedUntilMs.keys()) if (!plan.drain.includes(id)) this.#drainedUntilMs.delete(id)
     const remove = [...plan.remove]
     await each(plan.retire, async ({ client, container }) => {
       if ((await client.retire(signal)).retired) remove.push(container.id)

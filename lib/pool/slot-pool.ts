@@ -65,7 +65,7 @@ export class SlotPool implements AsyncDisposable {
   readonly #containers: Containers
   readonly #roster: PoolRoster
   readonly #line: WaitingLine
-  readonly #vacancies = new Vacancies()
+  readonly #vacancies: Vacancies
   readonly #lookOut: LookOut
   readonly #growth: Growth
   readonly #scaler: Scaler
@@ -86,6 +86,7 @@ export class SlotPool implements AsyncDisposable {
     this.config = config
     this.#backend = backend
     this.#clock = clock
+    this.#vacancies = new Vacancies(clock)
     this.#onNotice = onNotice
     this.#containers = new Containers(
       backend,

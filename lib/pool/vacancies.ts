@@ -1,4 +1,12 @@
+import { type Clock, systemClock } from '../sandbox/clock.ts'
 import { turnOrAbort } from './waiting-line.ts'
+
+/**
+ * So long for each container the answers of all are believed, in a pool of at least so many: each of a crowd that comes to a full pool, one a little after
+ * the other, would ask all of them. What comes free in this process is known at once.
+ */
+const believedOfEachMs = 1
+const largePool = 100
 
 /**
  * How many idle slots which containers had when they were last heard of. Who finds a home full tries those, instead of asking all containers: in a
@@ -7,7 +15,13 @@ import { turnOrAbort } from './waiting-line.ts'
 export class Vacancies {
   /** Those heard of longest ago come first: a slot that came free a moment ago is still being made ready. */
   readonly #idle = new Map<string, number>()
+  readonly #clock: Clock
   #asking: Promise<void> | undefined
+  #answeredAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock
+  }
 
   /** A container said that it has so many. */
   heard(id: string, idle: number): void {
@@ -30,10 +44,14 @@ export class Vacancies {
     return undefined
   }
 
-  /** Asks all of them. Those who ask at once share the answers. */
+  /** Asks all of them. Those who ask at once share the answers, and in a large pool those who ask soon after. */
   async askAll(ids: readonly string[], ask: (id: string) => Promise<number>, signal: AbortSignal): Promise<void> {
+    const believedMs = ids.length < largePool ? 0 : ids.length * believedOfEachMs
+    if (this.#clock.now() < this.#answeredAtMs + believedMs) return
     this.#asking ??= Promise.all(ids.map(async (id) => this.heard(id, await ask(id))))
-      .then(() => {})
+      .then(() => {
+        this.#answeredAtMs = this.#clock.now()
+      })
       .finally(() => {
         this.#asking = undefined
       })

@@ -60,7 +60,16 @@ t.test('what was not needed for a while goes, the highest first, and never what 
   await Promise.all(slots.filter((slot) => slot !== kept).map((slot) => slot.release()))
   t.equal(await until(moved, async () => (await live(backend)).length < 4, 45_000), false, 'not at once')
   t.ok(await until(moved, async () => (await live(backend)).join() === '0,1,2', 120_000))
+  const { setDraining } = SandboxClient.prototype
+  let told = 0
+  t.intercept(SandboxClient.prototype, 'setDraining', {
+    value: function (this: SandboxClient, ...args: Parameters<typeof setDraining>) {
+      told++
+      return setDraining.apply(this, args)
+    },
+  })
   t.equal(await until(moved, async () => (await live(backend)).length < 3, 120_000), false, 'while it has a lease')
+  t.ok(told > 0 && told <= 8, `in 24 looks it was told ${told} times that it is drained`)
   t.equal((await kept?.exec('anything'))?.exitCode, 0)
   await kept?.release()
   t.ok(await until(moved, async () => (await live(backend)).join() === '0', 240_000))

@@ -53,3 +53,21 @@ t.test('all are asked once for all who want to know at once, and again for who c
   await others.askAll(['b'], ask, signal)
   t.equal(others.claim(none), 'b', 'one that failed keeps nobody from asking again')
 })
+
+t.test('in a large pool the answers of all are believed for a moment', async (t) => {
+  let nowMs = 0
+  const vacancies = new Vacancies({ now: () => nowMs, after: () => () => {} })
+  const ids = Array.from({ length: 200 }, (_, at) => String(at))
+  let asked = 0
+  const ask = async (): Promise<number> => {
+    asked++
+    return 0
+  }
+  await vacancies.askAll(ids, ask, signal)
+  nowMs = 199
+  await vacancies.askAll(ids, ask, signal)
+  t.equal(asked, 200)
+  nowMs = 200
+  await vacancies.askAll(ids, ask, signal)
+  t.equal(asked, 400)
+})
