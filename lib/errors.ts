@@ -179,7 +179,14 @@ export const errorTable = {
     exitCode: 125,
     retryable: false,
     failure: 'lost',
-    advice: 'Run `slotpool down` first, or use another TERMINAL_POOL.',
+    advice: 'Change the pool with `slotpool up --roll`, run `slotpool down` first, or use another TERMINAL_POOL.',
+  },
+  POOL_CHANGED_BY_HAND: {
+    status: 409,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Look at `slotpool nomad plan`; `slotpool up --roll --force` gives up what was changed by hand.',
   },
   CANCELLED: { status: 499, exitCode: 125, retryable: true, failure: 'cancelled', advice: 'Ask again if the result is still wanted.' },
 

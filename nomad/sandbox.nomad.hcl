@@ -11,24 +11,28 @@ job "slotpool-default" {
   datacenters = ["*"]
   node_pool   = "default"
 
-  # The pool's shape, for whoever finds the job later: slotpool refuses to join a pool of another one.
   meta {
-    slotpool_version   = "0.1.0"
-    slotpool_pool      = "default"
-    slotpool_image     = "slotpool/sandbox:0.1"
-    slotpool_slots     = "10"
-    slotpool_isolation = "auto"
-    slotpool_network   = "outbound"
-    slotpool_terms     = "{\"limits\":{},\"networkAllow\":[],\"mounts\":[],\"drainMs\":20000}"
+    slotpool_pool = "default"
   }
 
-  # No deployments: while one runs Nomad refuses to scale, and there is nothing to roll out.
+  # No deployments: while one runs Nomad refuses to scale, and a group is never changed.
   update {
     max_parallel = 0
   }
 
+  # A pool that is changed gets another group, sandbox-1, beside this one, which goes with the last of its containers.
   group "sandbox" {
     count = 1
+
+    # What its containers are made with, for whoever finds the job later: slotpool refuses to join a pool of another shape.
+    meta {
+      slotpool_version   = "0.1.0"
+      slotpool_image     = "slotpool/sandbox:0.1"
+      slotpool_slots     = "10"
+      slotpool_isolation = "auto"
+      slotpool_network   = "outbound"
+      slotpool_terms     = "{\"limits\":{},\"networkAllow\":[],\"mounts\":[],\"drainMs\":20000}"
+    }
 
     network {
       port "http" {

@@ -2,6 +2,7 @@ import type { BackendName, Config, NomadDriver } from '../config.ts'
 import type { Placement } from '../placement.ts'
 import type { PoolTerms } from '../pool-terms.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
+import type { PoolVersion } from './pool-version.ts'
 
 /** What serves slots: a Nomad allocation, a Docker container or a local process. */
 export interface Container {
@@ -18,6 +19,8 @@ export interface Container {
   ending?: true
   /** Why it is `dead` or not yet `ready`, in the engine's own words. */
   reason?: string
+  /** What it was made with. Missing where the backend does not tell. */
+  version?: PoolVersion
 }
 
 /** What the running containers of a pool were made with, as far as the backend can tell. */
@@ -28,6 +31,13 @@ export interface PoolShape extends PoolTerms {
   network: string
   /** Where its containers may be, for a backend that has a choice. */
   placement?: Placement
+}
+
+/** How {@link Backend.roll} goes about it. */
+export interface RollOptions {
+  /** Changes the pool also where nothing differs, and over what was changed by hand. Default: false. */
+  force?: boolean
+  signal?: AbortSignal | undefined
 }
 
 /**
@@ -52,17 +62,35 @@ export interface Backend {
    */
   check?(config: Config): Promise<void>
 
-  /** What the pool's containers were made with; null when there are none. */
+  /** What the pool's containers were made with, those of its newest version; null when there are none. */
   shape(signal?: AbortSignal): Promise<PoolShape | null>
 
   /**
-   * Makes the pool have at least `count` live containers and resolves with all when that many are ready. Dead and half-made ones
-   * are removed on the way. Several processes may ask at once: together they make no more than the largest count asked for.
+   * Makes the pool have at least `count` live containers, whatever their version, and resolves with all when that many are ready. Those it makes
+   * are as the pool's newest version is; only where there are none they are as this process was told. Dead and half-made ones are removed
+   * on the way. Several processes may ask at once: together they make no more than the largest count asked for.
    * A start that fails or is aborted leaves none of its own behind.
    *
    * @throws {SlotpoolError} with the engine's own reason, as soon as the engine knows it.
    */
   grow(count: number, signal?: AbortSignal): Promise<Container[]>
+
+  /**
+   * Begins to move the pool over to another shape: makes one container of it, beside those that there are, and resolves when that is ready.
+   * From then on it is the newest version, of which every process makes what it makes. Several may ask at once for the same: together they
+   * make one. Missing where a pool cannot be changed. A start that fails or is aborted leaves the pool as it was.
+   *
+   * @returns false where there is nothing to change: the newest version is of that shape, or there are no containers.
+   * @throws {SlotpoolError} as {@link grow} does; `POOL_CONFIG_MISMATCH` for a setting that cannot be changed so, and when another process has
+   *   begun another change meanwhile; `POOL_CHANGED_BY_HAND` where what somebody changed by hand would be lost, unless `force`.
+   */
+  roll?(shape: PoolShape, options?: RollOptions): Promise<boolean>
+
+  /** What somebody changed by hand of what containers are made from, a line for each thing; none where nobody did. Missing where nobody can. */
+  changedByHand?(signal?: AbortSignal): Promise<string[]>
+
+  /** Set where only the container of a version with the highest index can go for good: any other would be replaced by its like. */
+  readonly removesHighestOnly?: boolean
 
   /**
    * Removes that very container with its volumes, whoever uses it, and what is left of one that is dead; resolves when it serves nobody any more.

@@ -13,8 +13,17 @@ export function renderStatus(status: PoolStatus): string {
   if (status.network_reason !== null) lines.push(`  network: ${status.network_reason}`)
   const limits = status.limits === null ? '' : limitsText(status.limits)
   if (limits !== '') lines.push(`  each slot: ${limits}`)
+  for (const change of status.changed_by_hand) lines.push(`  changed by hand: ${change}`)
+  const versions = new Set(containers.map((one) => one.version))
   for (const container of containers) {
-    lines.push(`  ${container.id.slice(0, 12)}  ${container.node}  ${container.state}${container.reason ? `: ${container.reason}` : ''}`)
+    const { version, image, earlier } = container
+    const made =
+      versions.size > 1 && version !== null
+        ? `  version ${version}${image === null ? '' : ` (${image})`}${earlier ? ', makes room' : ''}`
+        : ''
+    lines.push(
+      `  ${container.id.slice(0, 12)}  ${container.node}  ${container.state}${container.reason ? `: ${container.reason}` : ''}${made}`,
+    )
     for (const slot of container.slots) {
       if (slot.task_id !== null) lines.push(`    slot ${slot.slot}  task ${slot.task_id}  expires ${slot.expires_at}`)
       else if (slot.reason !== null) lines.push(`    slot ${slot.slot}  ${slot.state}: ${slot.reason}`)

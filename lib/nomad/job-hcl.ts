@@ -10,14 +10,13 @@ type Entry = readonly [name: string, value: unknown] | { block: string; entries:
  * @throws {RangeError} for one that it does not know: the file would say less than the job.
  */
 export function jobHcl(job: JobSpec): string {
-  const { ID, Name, Type, Datacenters, NodePool, Priority, Constraints = [], Meta, Update, TaskGroups, ...more } = job
+  const { ID, Name, Type, Datacenters, NodePool, Priority, Meta, Update, TaskGroups, ...more } = job
   refuse('job', more)
   const entries: Entry[] = [
     ['type', Type],
     ['datacenters', Datacenters],
     ['node_pool', NodePool],
     ['priority', Priority],
-    ...list(Constraints).map(constraint),
     { block: 'meta', entries: Object.entries(Meta as object) },
     block('update', Update, { MaxParallel: 'max_parallel' }),
     ...list(TaskGroups).map(group),
@@ -35,10 +34,12 @@ function constraint({ LTarget, Operand, RTarget, ...more }: JobSpec): Entry {
   return { block: 'constraint', entries }
 }
 
-function group({ Name, Count, Networks, RestartPolicy, ReschedulePolicy, Tasks, ...more }: JobSpec): Entry {
+function group({ Name, Count, Constraints = [], Meta, Networks, RestartPolicy, ReschedulePolicy, Tasks, ...more }: JobSpec): Entry {
   refuse('group', more)
   const entries: Entry[] = [
     ['count', Count],
+    ...list(Constraints).map(constraint),
+    { block: 'meta', entries: Object.entries(Meta as object) },
     ...list(Networks).map(network),
     block('restart', RestartPolicy, { Attempts: 'attempts', Mode: 'mode' }),
     block('reschedule', ReschedulePolicy, { Unlimited: 'unlimited', DelayFunction: 'delay_function', Delay: 'delay' }),

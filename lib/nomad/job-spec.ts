@@ -16,11 +16,26 @@ export interface PoolJob extends PoolTerms {
   /** Containers. */
   count: number
   placement: Placement
+  /** How often the pool was changed before. Default: 0. */
+  generation?: number
 }
 
-/** The one group of the job and its one task. */
+/** The first group of a pool's job. */
 export const groupName = 'sandbox'
+/** The one task of each group. */
 export const taskName = 'sandbox-server'
+
+/** The group of containers that were made after so many changes of the pool: `sandbox`, then `sandbox-1`. */
+export function groupNameOf(generation: number): string {
+  return generation === 0 ? groupName : `${groupName}-${generation}`
+}
+
+/** After how many changes the containers of a group were made; undefined for a group that is not the pool's. */
+export function generationOf(group: string): number | undefined {
+  if (group === groupName) return 0
+  const [, generation] = /^sandbox-([1-9][0-9]{0,8})$/.exec(group) ?? []
+  return generation === undefined ? undefined : Number(generation)
+}
 
 /** The label of the port on which the sandbox server answers, and its number in the container. */
 export const portLabel = 'http'
@@ -66,12 +81,15 @@ export const jobIdOfVariable = (path: string): string => path.slice(path.lastInd
 /**
  * The service job of a pool, in the JSON form of Nomad's API.
  *
+ * What its containers are made from is in its group, and the job says nothing of it: a pool is changed by adding a group, and Nomad leaves the
+ * containers of the others alone as long as nothing changes that is theirs, the meta of the job included.
+ *
  * A container that ended has lost its leases, so Nomad must not put another in its place unasked: no restart, and a reschedule policy
  * that is on (otherwise nothing, not even a forced evaluation, replaces a failed allocation) with a delay that never passes.
  */
 export function poolJobSpec(job: PoolJob): { ID: string } & Record<string, unknown> {
   const id = poolJobId(job.pool)
-  const { datacenters = ['*'], nodePool = 'default', constraints = [], priority } = job.placement
+  const { datacenters = ['*'], nodePool = 'default', priority } = job.placement
   return {
     ID: id,
     Name: id,
@@ -79,20 +97,25 @@ export function poolJobSpec(job: PoolJob): { ID: string } & Record<string, unkno
     Datacenters: datacenters,
     NodePool: nodePool,
     ...(priority === undefined ? {} : { Priority: priority }),
-    ...(constraints.length === 0 ? {} : { Constraints: constraints.map((one) => parseConstraint(one) as Constraint) }),
-    Meta: jobMeta(job),
-    // No deployments: while one runs Nomad refuses to scale, and there is nothing to roll out.
+    Meta: { slotpool_pool: job.pool },
+    // No deployments: while one runs Nomad refuses to scale, and a group is never changed.
     Update: { MaxParallel: 0 },
-    TaskGroups: [
-      {
-        Name: groupName,
-        Count: job.count,
-        Networks: [{ DynamicPorts: [{ Label: portLabel, To: containerPort }] }],
-        RestartPolicy: { Attempts: 0, Mode: 'fail' },
-        ReschedulePolicy: { Unlimited: true, DelayFunction: 'constant', Delay: nanoseconds(neverMs) },
-        Tasks: [task(job)],
-      },
-    ],
+    TaskGroups: [poolGroupSpec(job)],
+  }
+}
+
+/** One group of the job: containers that are all made alike. */
+export function poolGroupSpec(job: PoolJob): { Name: string; Count: number } & Record<string, unknown> {
+  const { constraints = [] } = job.placement
+  return {
+    Name: groupNameOf(job.generation ?? 0),
+    Count: job.count,
+    ...(constraints.length === 0 ? {} : { Constraints: constraints.map((one) => parseConstraint(one) as Constraint) }),
+    Meta: groupMeta(job),
+    Networks: [{ DynamicPorts: [{ Label: portLabel, To: containerPort }] }],
+    RestartPolicy: { Attempts: 0, Mode: 'fail' },
+    ReschedulePolicy: { Unlimited: true, DelayFunction: 'constant', Delay: nanoseconds(neverMs) },
+    Tasks: [task(job)],
   }
 }
 
@@ -184,12 +207,11 @@ function tokenTemplate(pool: string): Record<string, unknown> {
   }
 }
 
-/** The pool's shape, for whoever finds the job later. */
-function jobMeta(job: PoolJob): Record<string, string> {
+/** The shape of its containers, for whoever finds the job later. */
+function groupMeta(job: PoolJob): Record<string, string> {
   const placement = writePlacement(job.placement)
   return {
     slotpool_version: job.version,
-    slotpool_pool: job.pool,
     slotpool_image: job.image,
     slotpool_slots: String(job.slots),
     slotpool_isolation: job.isolation,
@@ -199,10 +221,9 @@ function jobMeta(job: PoolJob): Record<string, string> {
   }
 }
 
-/** The shape that {@link poolJobSpec} wrote; null when it is not one of its jobs. */
-export function readJobMeta(
-  meta: Record<string, string> | null,
-): ({ image: string; slots: number; isolation: string; network: string; placement: Placement } & PoolTerms) | null {
+/** What {@link poolGroupSpec} wrote; null when it is not one of its groups. */
+export function readGroupMeta(meta: Readonly<Record<string, string>> | null | undefined): GroupMeta | null {
+  const version = meta?.slotpool_version
   const image = meta?.slotpool_image
   const slots = Number(meta?.slotpool_slots)
   const isolation = meta?.slotpool_isolation
@@ -210,6 +231,12 @@ export function readJobMeta(
   const terms = readTerms(meta?.slotpool_terms)
   const placement = readPlacement(meta?.slotpool_placement)
   if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined) return null
-  if (!terms || !placement) return null
-  return { image, slots, isolation, network, placement, ...terms }
+  if (!terms || !placement || version === undefined) return null
+  return { version, shape: { image, slots, isolation, network, placement, ...terms } }
+}
+
+/** What the containers of a group were made with, and by which slotpool. */
+export interface GroupMeta {
+  version: string
+  shape: { image: string; slots: number; isolation: string; network: string; placement: Placement } & PoolTerms
 }

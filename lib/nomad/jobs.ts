@@ -8,7 +8,7 @@ const job = z.looseObject({
   /** Changes with each registration, and not when a task starts or ends. */
   JobModifyIndex: z.int(),
   Meta: z.record(z.string(), z.string()).nullable(),
-  TaskGroups: z.array(z.looseObject({ Name: z.string(), Count: z.int() })),
+  TaskGroups: z.array(z.looseObject({ Name: z.string(), Count: z.int(), Meta: z.record(z.string(), z.string()).nullish() })),
 })
 export type Job = z.infer<typeof job>
 
@@ -62,6 +62,16 @@ export async function setJobCount(
   signal?: AbortSignal,
 ): Promise<Registered> {
   const groups = current.TaskGroups.map((one) => (one.Name === group ? { ...one, Count: count } : one))
+  return setJobGroups(client, current, groups, signal)
+}
+
+/** Sets the groups of a job, all else as it was read. @throws {SlotpoolError} `NOMAD_CONFLICT` when somebody changed it since. */
+export async function setJobGroups(
+  client: NomadClient,
+  current: Job,
+  groups: readonly Record<string, unknown>[],
+  signal?: AbortSignal,
+): Promise<Registered> {
   return registerJob(client, { ...current, TaskGroups: groups }, current.JobModifyIndex, signal)
 }
 

@@ -37,7 +37,7 @@ const zeros = <K extends string>(names: readonly K[]): Record<K, number> =>
 export class Counters {
   readonly commands = zeros(['ok', ...failureKinds])
   readonly leasesFailed = zeros(failureKinds)
-  readonly removed = zeros(['idle', 'worn', 'silent'])
+  readonly removed = zeros(['idle', 'worn', 'silent', 'changed'])
   leasesHad = 0
   leasesReleased = 0
   leasesLost = 0

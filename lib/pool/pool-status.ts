@@ -1,4 +1,5 @@
 import type { Container } from '../backend/backend.ts'
+import { earlierContainers, newestVersion } from '../backend/pool-version.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
@@ -21,6 +22,10 @@ export interface PoolStatus {
   network_reason: string | null
   /** The limits that hold for each slot, the weakest of each in any container; null when none serves. */
   limits: LimitsInForce | null
+  /** The newest version of the pool: eight hexadecimal digits, others for each configuration and image; null where there is none. */
+  version: string | null
+  /** What somebody changed by hand of what containers are made from, a line for each thing. */
+  changed_by_hand: string[]
   containers: ContainerStatus[]
   totals: { containers: number; slots: number; leased: number; idle: number }
 }
@@ -28,6 +33,12 @@ export interface PoolStatus {
 export interface ContainerStatus {
   id: string
   node: string
+  /** What it was made with, as `version` of the pool; null where the backend does not tell. */
+  version: string | null
+  /** The image it was made with, as it was asked for; null where there is none. */
+  image: string | null
+  /** Whether it is to make room for one of a newer version. */
+  earlier: boolean
   /** `draining`: it serves those who have a slot there, and gives no new lease for now; `retired`: nor ever again. */
   state: 'starting' | 'ready' | 'draining' | 'retired' | 'dead' | 'unreachable'
   /** Why it is not ready, or why its isolation is not the strongest. */
@@ -54,12 +65,14 @@ export async function poolStatus(
   backend: string,
   all: readonly Container[],
   ready: readonly ReadyContainer[],
+  changedByHand: string[],
   signal: AbortSignal | undefined,
 ): Promise<PoolStatus> {
   const clients = new Map(ready.map(({ container, client }) => [container.id, client]))
   const answers = await Promise.all(all.map((container) => ask(clients.get(container.id), signal)))
   const serving = answers.filter((answer) => typeof answer === 'object')
-  const containers = all.map((container, at) => containerStatus(container, answers[at]))
+  const earlier = earlierContainers(all)
+  const containers = all.map((container, at) => containerStatus(container, answers[at], earlier.includes(container)))
   const slots = containers.flatMap((container) => container.slots)
   return {
     pool,
@@ -69,6 +82,8 @@ export async function poolStatus(
     network: (['host', 'outbound', 'none'] as const).find((level) => serving.some((one) => one.network === level)) ?? null,
     network_reason: serving.find((one) => one.networkReason !== null)?.networkReason ?? null,
     limits: serving.length === 0 ? null : serving.map((one) => one.limits).reduce(weakerLimits),
+    version: newestVersion(all.filter((one) => one.state !== 'dead').map((one) => one.version))?.id ?? null,
+    changed_by_hand: changedByHand,
     containers,
     totals: {
       containers: containers.length,
@@ -88,13 +103,13 @@ async function ask(client: SandboxClient | undefined, signal: AbortSignal | unde
   }
 }
 
-function containerStatus(container: Container, answer: ServerStatus | string | undefined): ContainerStatus {
-  const { id, node, state } = container
-  if (answer === undefined) return { id, node, state, ...(container.reason ? { reason: container.reason } : {}), slots: [] }
-  if (typeof answer === 'string') return { id, node, state: 'unreachable', reason: answer, slots: [] }
+function containerStatus(container: Container, answer: ServerStatus | string | undefined, earlier: boolean): ContainerStatus {
+  const { id, node, state, version } = container
+  const base = { id, node, version: version?.id ?? null, image: version?.image ?? null, earlier }
+  if (answer === undefined) return { ...base, state, ...(container.reason ? { reason: container.reason } : {}), slots: [] }
+  if (typeof answer === 'string') return { ...base, state: 'unreachable', reason: answer, slots: [] }
   return {
-    id,
-    node,
+    ...base,
     state: state === 'ready' && answer.state !== 'serving' ? answer.state : state,
     ...(answer.isolationReason ? { reason: answer.isolationReason } : {}),
     slots: answer.slots.map(({ slot, state: slotState, reason, lease }) => ({

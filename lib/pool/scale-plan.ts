@@ -1,4 +1,6 @@
+import type { PoolVersion } from '../backend/pool-version.ts'
 import type { ServerLoad } from '../wire/load.ts'
+import { byVersion, planRoll } from './roll-plan.ts'
 
 /** A container that lives, as its sandbox server says it is. */
 export interface ContainerState {
@@ -8,17 +10,25 @@ export interface ContainerState {
   load: ServerLoad | undefined
   /** For how long it has given no answer. */
   silentForMs: number
+  /** Undefined where the backend does not tell: it is as all others are. */
+  version?: PoolVersion | undefined
 }
 
 /** What the pool is to have. */
 export interface PoolNeeds {
   min: number
+  /** While the pool is changed it may have one more. */
+  max: number
   /** How many wait for a slot in this process. */
   waiting: number
   /** Whether this process has anything to do with the pool: who merely has it open makes no containers. */
   active: boolean
   /** After so long without an answer a container is given up. */
   giveUpSilentMs: number
+  /** A growth failed so lately that none is tried. */
+  stuck: boolean
+  /** Where only the highest index of a version can go for good. */
+  highestOnly: boolean
 }
 
 /** What is to be done with which containers, by id. */
@@ -40,12 +50,20 @@ export interface ScalePlan {
  *
  * What is not needed goes by drain, then retirement, then removal, the highest index first, for that is what Nomad removes when a job's count is
  * lowered. Needed are as many containers as had room for the most leases of late. A container with slots out of service is replaced in the
- * same way, one at a time.
+ * same way, one at a time. While a pool is changed, {@link planRoll} says what is not needed.
  */
 export function planScale(states: readonly ContainerState[], needs: PoolNeeds): ScalePlan {
   const over = (one: ContainerState): boolean =>
     one.load === undefined ? one.silentForMs >= needs.giveUpSilentMs : one.load.state === 'retired'
   const rest = states.filter((one) => !over(one))
+  const remove = states.filter(over).map((one) => one.id)
+  const least = needs.active && rest.length < needs.min ? needs.min : undefined
+  const versions = byVersion(rest)
+  // What is worn of an earlier version goes anyway, and what is not needed of the newest is seen when the change is over.
+  if (versions.earlier.length > 0) {
+    const plan = planRoll(versions, needs)
+    return { ...plan, remove, grow: plan.grow ?? least }
+  }
   const worn = planWorn(rest)
   const surplus = needs.waiting > 0 ? { drain: [], retire: [] } : planSurplus(rest, needs.min)
   const leaving = new Set([...worn.drain, ...surplus.drain, ...surplus.retire])
@@ -54,8 +72,8 @@ export function planScale(states: readonly ContainerState[], needs: PoolNeeds): 
     serve: wanted.map((one) => one.id),
     drain: [...new Set([...worn.drain, ...surplus.drain])],
     retire: [...new Set([...worn.retire, ...surplus.retire])],
-    remove: states.filter(over).map((one) => one.id),
-    grow: needs.active && rest.length < needs.min ? needs.min : undefined,
+    remove,
+    grow: least,
   }
 }
 

@@ -1,6 +1,7 @@
+import { earlierContainers, isEarlier, newestVersion } from '../backend/pool-version.ts'
 import type { Clock } from '../sandbox/clock.ts'
 import { longestLoadWindowMs } from '../wire/load.ts'
-import type { Containers, ReadyContainer } from './containers.ts'
+import type { Containers, Look, ReadyContainer } from './containers.ts'
 import { Health } from './health.ts'
 import { type ContainerState, type PoolNeeds, planScale } from './scale-plan.ts'
 
@@ -24,19 +25,19 @@ export interface ScalerOptions {
   idleMs: number
   /** A container that gave no answer for so long is given up: the leases that this process had there have expired. */
   giveUpSilentMs: number
-  needs: () => Pick<PoolNeeds, 'min' | 'waiting' | 'active'>
+  needs: () => Omit<PoolNeeds, 'giveUpSilentMs'>
   grow: (count: number) => Promise<void>
   /** Told of each container that was removed, with why. */
   onRemoved: (id: string, why: RemovalReason) => void
   clock: Clock
 }
 
-/** Why a container was removed: it was not needed, slots of it were out of service, or it was silent for too long. */
-export type RemovalReason = 'idle' | 'worn' | 'silent'
+/** Why a container was removed: it was not needed, slots of it were out of service, it was silent for too long, or of an earlier version of the pool. */
+export type RemovalReason = 'idle' | 'worn' | 'silent' | 'changed'
 
 /**
- * Looks after the containers of a pool for as long as this process has it open: sends away what is not needed, replaces what is worn out or does not
- * answer, and heals what is missing. Every manager of a pool does so; what one has begun another ends.
+ * Looks after the containers of a pool for as long as this process has it open: sends away what is not needed, replaces what is worn out, of an earlier
+ * version or does not answer, and heals what is missing. Every manager of a pool does so; what one has begun another ends.
  */
 export class Scaler {
   readonly #options: ScalerOptions
@@ -77,7 +78,10 @@ export class Scaler {
     if (nowMs < this.#wantedAtMs + Math.max(wantPauseMs, ready.length * wantPauseOfEachMs)) return false
     this.#wantedAtMs = nowMs
     const loads = await this.#health.ask(ready, { withinMs: 0, keep: 0 }, signal)
-    const drained = ready.filter(({ container }) => loads.get(container.id)?.state === 'draining')
+    const { max, stuck } = this.#options.needs()
+    // What makes room for a newer version serves again only where that cannot be had.
+    const kept = ready.length > max || stuck ? [] : earlierContainers(ready.map((one) => one.container))
+    const drained = ready.filter(({ container }) => loads.get(container.id)?.state === 'draining' && !kept.includes(container))
     const back = await Promise.all(drained.map(({ client }) => client.setDraining(false, 1_000, signal).catch(() => undefined)))
     return back.some((load) => load?.state === 'serving')
   }
@@ -106,22 +110,35 @@ export class Scaler {
     const { signal } = this.#closed
     const { containers, needs, idleMs, giveUpSilentMs } = this.#options
     try {
-      const { served } = await containers.look(signal)
+      const look = await containers.look(signal)
+      const { served } = look
       this.#served = served.length
+      await this.#removeEnded(look)
       const own = needs()
       const loads = await this.#health.ask(
         served,
         { withinMs: Math.min(idleMs, longestLoadWindowMs), keep: own.active ? own.min : 0 },
         signal,
       )
-      const states = served.map(({ container: { id, index } }): ContainerState => {
-        return { id, index, load: loads.get(id), silentForMs: this.#health.silentForMs(id) }
+      const states = served.map(({ container: { id, index, version } }): ContainerState => {
+        return { id, index, version, load: loads.get(id), silentForMs: this.#health.silentForMs(id) }
       })
       // What another manager wants kept is kept.
       const min = Math.max(own.min, ...[...loads.values()].map((load) => load.keep))
       await this.#carryOut(planScale(states, { ...own, min, giveUpSilentMs }), served, loads)
     } catch {
       // The backend could not be asked, or the pool is being closed.
+    }
+  }
+
+  /** What ended of an earlier version is not made again, so that nobody else would come to remove it. */
+  async #removeEnded({ all }: Look): Promise<void> {
+    const newest = newestVersion(all.filter((one) => one.state !== 'dead').map((one) => one.version))
+    if (!newest) return
+    for (const one of all) {
+      if (one.state === 'dead' && !one.ending && one.version && isEarlier(one.version, newest)) {
+        await this.#options.containers.remove(one, this.#closed.signal)
+      }
     }
   }
 
@@ -151,11 +168,13 @@ export class Scaler {
     await each(plan.retire, async ({ client, container }) => {
       if ((await client.retire(signal)).retired) remove.push(container.id)
     })
+    const earlier = new Set(earlierContainers(served.map((one) => one.container)).map((one) => one.id))
     // One after the other, the highest first: so does Nomad.
     for (const { container } of served.filter((one) => remove.includes(one.container.id)).reverse()) {
       await containers.remove(container, signal)
       const load = loads.get(container.id)
-      onRemoved(container.id, load === undefined ? 'silent' : load.outOfService > 0 ? 'worn' : 'idle')
+      const usual = earlier.has(container.id) ? 'changed' : 'idle'
+      onRemoved(container.id, load === undefined ? 'silent' : load.outOfService > 0 ? 'worn' : usual)
     }
     if (plan.grow !== undefined && !signal.aborted) await grow(plan.grow)
   }

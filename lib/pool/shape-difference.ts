@@ -1,7 +1,7 @@
 import type { PoolShape } from '../backend/backend.ts'
 import type { Config } from '../config.ts'
 import { mountText } from '../mount.ts'
-import { placementNames } from '../placement.ts'
+import { type Placement, placementNames, placementOf } from '../placement.ts'
 import type { PoolTerms } from '../pool-terms.ts'
 import { slotLimitNames } from '../slot-limits.ts'
 
@@ -37,6 +37,30 @@ export function shapeDifference(config: Config, shape: PoolShape): ShapeDifferen
     if (config.given.has(option) && got !== running) return { option, running, got }
   }
   return undefined
+}
+
+/** The shape of a pool that is changed as somebody asked for: what nobody named is as the pool has it. */
+export function changedShape(config: Config, running: PoolShape): PoolShape {
+  const { given } = config
+  const named = <const K extends keyof Config & keyof PoolShape>(...names: K[]): Partial<PoolShape> =>
+    Object.fromEntries(names.filter((name) => given.has(name)).map((name) => [name, config[name]]))
+  const { placement } = running
+  return {
+    ...running,
+    ...named('slots', 'isolation', 'network', 'networkAllow', 'mounts', 'maxReuses', 'drainMs'),
+    ...(running.image === null ? {} : named('image')),
+    limits: { ...running.limits, ...config.limits },
+    ...(placement ? { placement: changedPlacement(config, placement) } : {}),
+  }
+}
+
+function changedPlacement({ nomad, given }: Config, running: Placement): Placement {
+  const named = Object.fromEntries(placementNames.filter((name) => given.has(`nomad.${name}`)).map((name) => [name, nomad[name]]))
+  const { cpuMhz, cores, ...rest } = running
+  // One is asked for instead of the other.
+  const processors =
+    'cpuMhz' in named || 'cores' in named ? {} : placementOf({ ...(cpuMhz ? { cpuMhz } : {}), ...(cores ? { cores } : {}) })
+  return { ...rest, ...processors, ...named }
 }
 
 function shownOf(value: string | number | readonly string[] | undefined): string | number {

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import type { Backend } from '../backend/backend.ts'
 import { type Notice, openBackend } from '../backend/open-backend.ts'
+import { earlierContainers, newestVersion } from '../backend/pool-version.ts'
 import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
@@ -14,10 +15,11 @@ import type { PlacedLease } from './lease-by-roster.ts'
 import { byRoster, leaseTask } from './lease-task.ts'
 import { LookOut } from './look-out.ts'
 import { Counters, type PoolMetrics } from './metrics.ts'
+import { pause } from './pause.ts'
 import { PoolRoster } from './pool-roster.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
 import { Scaler } from './scaler.ts'
-import { shapeDifference } from './shape-difference.ts'
+import { changedShape, shapeDifference } from './shape-difference.ts'
 import { Slot } from './slot.ts'
 import { TaskHolders } from './task-holders.ts'
 import { Vacancies } from './vacancies.ts'
@@ -28,12 +30,23 @@ const forgetTimeoutMs = 1_000
 /** How long `down` tries to end what runs in the slots; what it could not end ends with its container. */
 const releaseAllTimeoutMs = 2_000
 
+/** How often a change of the pool is looked at by who waits for it, and so much for each container of a large pool. */
+const changePauseMs = 500
+const changePauseOfEachMs = 20
+
 /** How {@link SlotPool.open} goes about it. */
 export interface OpenOptions extends SlotPoolOptions {
   /** Use this backend, such as a `FakeBackend`, instead of the one that `env` names. */
   backend?: Backend
   /** Gives up opening. */
   signal?: AbortSignal
+  /**
+   * What happens where the pool runs with something else than is asked for. `refuse`: `POOL_CONFIG_MISMATCH`. `roll`: it is changed, container by
+   * container, leases finishing where they are: opening makes the first container as it is asked for here, all who use the pool do the rest, and
+   * {@link SlotPool.finishChange} waits for it. `force`: the same, also where nothing differs, and over what was changed by hand. What is not asked
+   * for stays as it runs. Default: `refuse`.
+   */
+  change?: 'refuse' | 'roll' | 'force'
   /** Takes lines meant for a person. Default: they go to stderr. */
   onNotice?: Notice
   /** What time it is, for tests that move it. Default: the machine's own. */
@@ -74,6 +87,7 @@ export class SlotPool implements AsyncDisposable {
   readonly #clock: Clock
   readonly #onNotice: Notice
   #lastNotice = ''
+  #lastChangedByHand = ''
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
@@ -98,7 +112,10 @@ export class SlotPool implements AsyncDisposable {
     this.#line = new WaitingLine(config.maxWaiting)
     this.#lookOut = new LookOut(this.#vacancies, clock)
     this.#growth = new Growth({
-      grow: async (count, signal) => this.#roster.covers(await this.#containers.grow(count, signal)),
+      grow: async (count, signal) => {
+        this.#roster.covers(await this.#containers.grow(count, signal))
+        this.#noteChangedByHand(await this.#changedByHand(signal))
+      },
       clock,
       onEnd: (failure) => this.#noteGrowth(failure),
     })
@@ -106,7 +123,14 @@ export class SlotPool implements AsyncDisposable {
       containers: this.#containers,
       idleMs: config.scaleDownMs,
       giveUpSilentMs: config.lifetimeMs,
-      needs: () => ({ min: config.min, waiting: this.#line.length, active: this.#slots.size > 0 || this.#line.length > 0 }),
+      needs: () => ({
+        min: config.min,
+        max: config.max,
+        waiting: this.#line.length,
+        active: this.#slots.size > 0 || this.#line.length > 0,
+        stuck: this.#growth.rests,
+        highestOnly: backend.removesHighestOnly ?? false,
+      }),
       grow: (count) => this.#growth.begin(() => count),
       onRemoved: (_id, why) => this.#counters.removed[why]++,
       clock,
@@ -118,12 +142,13 @@ export class SlotPool implements AsyncDisposable {
    * Opens the pool and makes it have its `min` containers. Where one serves already, the others start behind the return: see {@link fill}.
    *
    * @throws {SlotpoolError} `CONFIG_*` for bad options or variables; `MOUNT_INVALID`; `POOL_CONFIG_MISMATCH` when the pool runs with
-   *   something else than was asked for; the backend's own errors.
+   *   something else than was asked for and is not to be changed, or cannot be; `POOL_CHANGED_BY_HAND` when it is to be changed, and what
+   *   somebody changed by hand would be lost; the backend's own errors.
    */
   static async open(options: OpenOptions = {}): Promise<SlotPool> {
     const pool = await SlotPool.attach(options)
     try {
-      await pool.#checkShape(options.signal)
+      await pool.#checkShape(options.change ?? 'refuse', options.signal)
       await pool.#firstContainer(options.signal)
       return pool
     } catch (error) {
@@ -134,7 +159,8 @@ export class SlotPool implements AsyncDisposable {
 
   /** The pool as it is: makes no container and checks nothing. For status, releasing and taking down. */
   static async attach(options: OpenOptions = {}): Promise<SlotPool> {
-    const { backend, signal, onNotice = (line) => process.stderr.write(`${line}\n`), clock = systemClock, ...rest } = options
+    const { backend, signal, change, onNotice = (line) => process.stderr.write(`${line}\n`), clock = systemClock, ...rest } = options
+    checkChange(change)
     const config = loadConfig(rest)
     return new SlotPool(config, backend ?? (await openBackend(config, onNotice, signal)), onNotice, clock)
   }
@@ -240,7 +266,8 @@ export class SlotPool implements AsyncDisposable {
   async status(signal?: AbortSignal): Promise<PoolStatus> {
     this.#checkOpen()
     const { all, ready } = await this.#containers.look(signal)
-    return poolStatus(this.config.pool, this.#backend.name, all, ready, signal)
+    const changedByHand = all.length === 0 ? [] : await this.#changedByHand(signal)
+    return poolStatus(this.config.pool, this.#backend.name, all, ready, changedByHand, signal)
   }
 
   /**
@@ -268,6 +295,34 @@ export class SlotPool implements AsyncDisposable {
         signal,
       )
     }
+  }
+
+  /**
+   * Looks after a pool that is being changed until no container of an earlier version is left; at once where there is none. A lease keeps its
+   * container for as long as it is held. Whoever gives up leaves the pool with both versions, and the next who uses it goes on.
+   *
+   * @param options.onProgress called with what the pool has, first and after each change of it.
+   * @throws {SlotpoolError} why the pool could not grow, where that will not pass by itself; `POOL_CONFIG_MISMATCH` when another process changed
+   *   the pool further meanwhile; `CANCELLED`.
+   */
+  async finishChange(options: { signal?: AbortSignal; onProgress?: (status: PoolStatus) => void } = {}): Promise<void> {
+    this.#checkOpen()
+    const { signal = new AbortController().signal, onProgress = () => {} } = options
+    for (let last = ''; ; ) {
+      const status = await this.status(signal)
+      const seen = JSON.stringify(status.containers.map(({ id, state, slots }) => [id, state, slots.map((slot) => slot.lease_id)]))
+      if (seen !== last) onProgress(status)
+      last = seen
+      if (!status.containers.some((one) => one.earlier)) break
+      await turnOrAbort(this.#scaler.look(), signal)
+      const { failure } = this.#growth
+      if (failure && !failure.retryable) throw failure
+      const { all } = await this.#containers.look(signal)
+      const pauseMs = Math.max(changePauseMs, all.length * changePauseOfEachMs)
+      if (earlierContainers(all).length > 0) await pause(this.#clock, pauseMs, signal)
+      if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for the change of the pool', { cause: signal.reason })
+    }
+    await this.#checkShape('refuse', signal)
   }
 
   /** Ends the pool for everybody: containers, leases, volumes, token. Resolves when nothing of it is left. */
@@ -446,22 +501,52 @@ export class SlotPool implements AsyncDisposable {
   }
 
   /** Only what somebody asked for can differ: a caller that names nothing takes the pool as it is. */
-  async #checkShape(signal: AbortSignal | undefined): Promise<void> {
+  async #checkShape(change: NonNullable<OpenOptions['change']>, signal: AbortSignal | undefined): Promise<void> {
     await this.#backend.check?.(this.config)
-    const shape = await this.#backend.shape(signal)
-    const difference = shape && shapeDifference(this.config, shape)
+    const [shape, changes] = await Promise.all([this.#backend.shape(signal), this.#changedByHand(signal)])
+    this.#noteChangedByHand(changes)
+    if (!shape) return
+    if (change !== 'refuse' && this.#backend.roll) {
+      await this.#backend.roll(changedShape(this.config, shape), { force: change === 'force', signal })
+      return
+    }
+    const difference = shapeDifference(this.config, shape)
     if (!difference) return
     const { option, running, got } = difference
+    const containers = await this.#backend.list(signal)
+    const version = newestVersion(containers.filter((one) => one.state !== 'dead').map((one) => one.version))
+    const since = version && version.generation > 0 ? ` since it was changed to version ${version.id}` : ''
     throw new SlotpoolError(
       'POOL_CONFIG_MISMATCH',
-      `pool ${this.config.pool} runs with ${option} ${running}, got ${got}; run \`slotpool down\` first, or use another TERMINAL_POOL`,
-      { details: { option, running, got } },
+      `pool ${this.config.pool} runs with ${option} ${running}${since}, got ${got}; \`slotpool up --roll\` changes it container by container; ` +
+        'or run `slotpool down` first, or use another TERMINAL_POOL',
+      { details: { option, running, got, ...(version ? { version: version.id } : {}) } },
     )
+  }
+
+  /** None where it cannot be told: to see it may take rights that using the pool does not. */
+  async #changedByHand(signal: AbortSignal | undefined): Promise<string[]> {
+    return (await this.#backend.changedByHand?.(signal).catch(() => [])) ?? []
+  }
+
+  #noteChangedByHand(changes: readonly string[]): void {
+    const notice = changes.join('; ')
+    if (notice !== '' && notice !== this.#lastChangedByHand) {
+      this.#onNotice(`slotpool: pool ${this.config.pool} was changed by hand, and stays so: ${notice}`)
+    }
+    this.#lastChangedByHand = notice
   }
 
   #checkOpen(): void {
     if (this.#closed) throw new SlotpoolError('POOL_CLOSED', `pool ${this.config.pool} was closed in this process; open it again`)
   }
+}
+
+function checkChange(change: unknown): void {
+  if (change === undefined || change === 'refuse' || change === 'roll' || change === 'force') return
+  throw new SlotpoolError('CONFIG_INVALID', `option change: got ${inspect(change)}, expected refuse, roll or force`, {
+    details: { variable: 'change', got: inspect(change) },
+  })
 }
 
 function checkWaitMs(waitMs: number): void {

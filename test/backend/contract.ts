@@ -10,6 +10,7 @@ import { leaseContract } from './contract/leases.ts'
 import { manyTasksContract } from './contract/many-tasks.ts'
 import { mountContract } from './contract/mounts.ts'
 import { openPool } from './contract/pool-under-test.ts'
+import { rollingContract } from './contract/rolling.ts'
 import type { ContractSubject } from './contract/subject.ts'
 
 const sleeper = sleepers()
@@ -20,6 +21,7 @@ export async function backendContract(t: Test, subject: ContractSubject): Promis
   const skip = subject.containersAs === undefined ? false : `as with ${subject.containersAs}`
   await t.test('containers', { timeout, skip }, (t) => containerContract(t, subject))
   await t.test('changes', { timeout, skip }, (t) => changeContract(t, subject))
+  await t.test('rolling', { timeout, skip }, (t) => rollingContract(t, subject))
   await t.test('one small pool', { timeout }, async (t) => {
     // What one container can show is shown by one: on some backends a pool takes seconds to make.
     const under = await openPool(t, subject, { slots: 2, min: 1, max: 1 })

@@ -30,7 +30,17 @@ t.test('what is left of a local pool is found, whatever it is', async (t) => {
   // A record that nobody removed, of a server that is gone.
   await mkdir(places.folder, { recursive: true })
   const shape = { image: null, slots: 1, isolation: 'jail', network: 'none', limits: {}, networkAllow: [], mounts: [] }
-  const dead = { id: 'x', pid: 4_000_000, startTicks: 1, socketPath: places.socketPath, stateDir: places.stateDir, ready: true, shape }
+  const version = { id: '1a2b3c4d', generation: 0, image: null }
+  const dead = {
+    id: 'x',
+    pid: 4_000_000,
+    startTicks: 1,
+    socketPath: places.socketPath,
+    stateDir: places.stateDir,
+    ready: true,
+    version,
+    shape,
+  }
   await writeRecord(places.folder, dead as Parameters<typeof writeRecord>[1])
   t.match(await place.left(), [`file ${folder}`])
 

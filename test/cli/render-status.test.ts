@@ -1,6 +1,6 @@
 import t from 'tap'
 import { renderStatus } from '../../lib/cli/render-status.ts'
-import type { PoolStatus, SlotStatus } from '../../lib/pool/pool-status.ts'
+import type { ContainerStatus, PoolStatus, SlotStatus } from '../../lib/pool/pool-status.ts'
 
 const free: SlotStatus = {
   slot: 0,
@@ -22,7 +22,9 @@ function poolWith(slots: SlotStatus[]): PoolStatus {
     network: 'none',
     network_reason: null,
     limits: null,
-    containers: [{ id: '0123456789abcdef', node: 'n', state: 'draining', slots }],
+    version: '1a2b3c4d',
+    changed_by_hand: [],
+    containers: [{ id: '0123456789abcdef', node: 'n', state: 'draining', version: '1a2b3c4d', image: 'i:1', earlier: false, slots }],
     totals: { containers: 1, slots: slots.length, leased: 1, idle: 1 },
   }
 }
@@ -45,6 +47,24 @@ t.test('slots that are leased or out of order have a line, with the reason, and 
     '    slot 4  failed: no memory',
     '',
   ])
+})
+
+t.test('while a pool is changed each container has its version, and what was changed by hand is said', async (t) => {
+  const status = poolWith([])
+  const [container] = status.containers as [ContainerStatus]
+  const newer: ContainerStatus = { ...container, id: 'ffff456789abcdef', state: 'ready', version: 'ffffffff', image: 'i:2' }
+  const containers = [{ ...container, earlier: true }, newer]
+  t.same(
+    renderStatus({ ...status, containers, changed_by_hand: ['MemoryMB is 700, was 512'] })
+      .split('\n')
+      .slice(1),
+    [
+      '  changed by hand: MemoryMB is 700, was 512',
+      '  0123456789ab  n  draining  version 1a2b3c4d (i:1), makes room',
+      '  ffff456789ab  n  ready  version ffffffff (i:2)',
+      '',
+    ],
+  )
 })
 
 t.test('a pool without containers is not running', async (t) => {

@@ -1,5 +1,13 @@
 import t from 'tap'
-import { type PoolJob, poolJobId, poolJobSpec, poolVariablePath, readJobMeta } from '../../lib/nomad/job-spec.ts'
+import {
+  generationOf,
+  groupNameOf,
+  type PoolJob,
+  poolJobId,
+  poolJobSpec,
+  poolVariablePath,
+  readGroupMeta,
+} from '../../lib/nomad/job-spec.ts'
 
 const job: PoolJob = {
   pool: 'p',
@@ -21,8 +29,9 @@ interface Spec {
   Datacenters: string[]
   NodePool: string
   Priority?: number
-  Constraints?: unknown[]
   TaskGroups: {
+    Meta: Record<string, string>
+    Constraints?: unknown[]
     Count: number
     RestartPolicy: unknown
     ReschedulePolicy: { Unlimited: boolean; Delay: number }
@@ -36,6 +45,7 @@ interface Spec {
 }
 
 const specOf = (change: Partial<PoolJob> = {}): Spec => poolJobSpec({ ...job, ...change }) as unknown as Spec
+const metaOf = (change: Partial<PoolJob> = {}) => specOf(change).TaskGroups[0]?.Meta ?? {}
 const configOf = (change: Partial<PoolJob> = {}) => specOf(change).TaskGroups[0]?.Tasks[0]?.Config ?? { args: [] }
 
 t.test('names', async (t) => {
@@ -45,7 +55,8 @@ t.test('names', async (t) => {
 })
 
 t.test('the shape can be read from the job', async (t) => {
-  t.strictSame(readJobMeta(specOf().Meta), {
+  t.equal(readGroupMeta(metaOf())?.version, '1.2.3')
+  t.strictSame(readGroupMeta(metaOf())?.shape, {
     image: 'i:1',
     slots: 4,
     isolation: 'auto',
@@ -55,8 +66,24 @@ t.test('the shape can be read from the job', async (t) => {
     mounts: [],
     placement: {},
   })
-  t.equal(readJobMeta(null), null)
-  t.equal(readJobMeta({ ...specOf().Meta, slotpool_slots: 'many' }), null)
+  t.equal(readGroupMeta(null), null)
+  t.equal(readGroupMeta({ ...metaOf(), slotpool_slots: 'many' }), null)
+})
+
+t.test('a change of the pool is another group of the same job', async (t) => {
+  t.same([0, 1, 12].map(groupNameOf), ['sandbox', 'sandbox-1', 'sandbox-12'])
+  t.same(['sandbox', 'sandbox-1', 'sandbox-12', 'sandbox-0', 'sandbox-x', 'other'].map(generationOf), [
+    0,
+    1,
+    12,
+    undefined,
+    undefined,
+    undefined,
+  ])
+  const { TaskGroups: _, ...job } = specOf()
+  const { TaskGroups: changed, ...jobOfChanged } = specOf({ image: 'i:2', slots: 9, generation: 1 })
+  t.same(jobOfChanged, job, 'what a job says of all groups stays, or Nomad would end what runs')
+  t.match(changed, [{ Name: 'sandbox-1', Meta: { slotpool_image: 'i:2' } }])
 })
 
 t.test('nothing replaces a container unasked, and nothing deploys', async (t) => {
@@ -94,11 +121,11 @@ t.test('terms, and what slots see of the node', async (t) => {
     maxReuses: 7,
     drainMs: 5_000,
   }
-  t.match(readJobMeta(specOf(terms).Meta), terms)
-  t.equal(readJobMeta({ ...specOf().Meta, slotpool_terms: '[' }), null)
-  const { slotpool_terms, ...without } = specOf().Meta
+  t.match(readGroupMeta(metaOf(terms))?.shape, terms)
+  t.equal(readGroupMeta({ ...metaOf(), slotpool_terms: '[' }), null)
+  const { slotpool_terms, ...without } = metaOf()
   t.ok(slotpool_terms)
-  t.match(readJobMeta(without), { limits: {}, networkAllow: [], mounts: [] }, 'a job without them was made without any')
+  t.match(readGroupMeta(without)?.shape, { limits: {}, networkAllow: [], mounts: [] }, 'a job without them was made without any')
   const { args, mount } = configOf(terms)
   t.same(mount, [
     { type: 'bind', source: '/data', target: '/run/slotpool/mounts/0', readonly: true, bind_options: [{ propagation: 'rprivate' }] },
@@ -129,8 +156,9 @@ t.test('the ceiling of memory grows with the slots, the reservation does not', a
 t.test('where containers may be, and what is kept free for each', async (t) => {
   const plain = specOf()
   t.match(plain, { Datacenters: ['*'], NodePool: 'default' })
-  for (const name of ['Priority', 'Constraints']) t.notOk(name in plain, `${name} is Nomad's own`)
-  t.notOk('slotpool_placement' in plain.Meta)
+  t.notOk('Priority' in plain, "it is Nomad's own")
+  t.notOk('Constraints' in (plain.TaskGroups[0] ?? {}))
+  t.notOk('slotpool_placement' in metaOf())
   const placement = {
     datacenters: ['eu-*', 'us-1'],
     nodePool: 'agents',
@@ -145,16 +173,20 @@ t.test('where containers may be, and what is kept free for each', async (t) => {
     Datacenters: ['eu-*', 'us-1'],
     NodePool: 'agents',
     Priority: 80,
-    Constraints: [
-      { LTarget: '${attr.kernel.name}', Operand: '=', RTarget: 'linux' },
-      { LTarget: '${meta.gpu}', Operand: 'is_set', RTarget: '' },
-      { LTarget: '', Operand: 'distinct_hosts', RTarget: 'true' },
-      { LTarget: '${meta.rack}', Operand: 'distinct_property', RTarget: '2' },
+    TaskGroups: [
+      {
+        Constraints: [
+          { LTarget: '${attr.kernel.name}', Operand: '=', RTarget: 'linux' },
+          { LTarget: '${meta.gpu}', Operand: 'is_set', RTarget: '' },
+          { LTarget: '', Operand: 'distinct_hosts', RTarget: 'true' },
+          { LTarget: '${meta.rack}', Operand: 'distinct_property', RTarget: '2' },
+        ],
+      },
     ],
   })
   t.strictSame(spec.TaskGroups[0]?.Tasks[0]?.Resources, { Cores: 2, MemoryMB: 2048 })
   t.equal(configOf({ placement }).memory_hard_limit, 4096)
   t.strictSame(specOf({ placement: { cpuMhz: 500 } }).TaskGroups[0]?.Tasks[0]?.Resources, { CPU: 500, MemoryMB: 512 })
-  t.same(readJobMeta(spec.Meta)?.placement, placement)
-  t.equal(readJobMeta({ ...spec.Meta, slotpool_placement: '[' }), null)
+  t.same(readGroupMeta(metaOf({ placement }))?.shape.placement, placement)
+  t.equal(readGroupMeta({ ...metaOf({ placement }), slotpool_placement: '[' }), null)
 })

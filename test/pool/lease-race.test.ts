@@ -60,7 +60,7 @@ function manager(backend: FakeBackend, max: number) {
     containers,
     idleMs: 600_000,
     giveUpSilentMs: 600_000,
-    needs: () => ({ min: 0, waiting: 0, active: true }),
+    needs: () => ({ min: 0, max: 10, waiting: 0, active: true, stuck: false, highestOnly: false }),
     grow: async () => {},
     onRemoved: () => {},
     clock: systemClock,

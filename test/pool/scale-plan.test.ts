@@ -3,7 +3,15 @@ import t from 'tap'
 import { type ContainerState, type PoolNeeds, planScale, roomFor } from '../../lib/pool/scale-plan.ts'
 import type { ServerLoad } from '../../lib/wire/load.ts'
 
-const needs: PoolNeeds = { min: 0, waiting: 0, active: true, giveUpSilentMs: 300_000 }
+const needs: PoolNeeds = {
+  min: 0,
+  max: 10,
+  waiting: 0,
+  active: true,
+  giveUpSilentMs: 300_000,
+  stuck: false,
+  highestOnly: false,
+}
 const nothing = { serve: [], drain: [], retire: [], remove: [], grow: undefined }
 
 function load(more: Partial<ServerLoad> = {}): ServerLoad {

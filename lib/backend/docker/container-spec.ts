@@ -3,6 +3,7 @@ import type { Config } from '../../config.ts'
 import { jailCapabilities, serverEntrypoint } from '../../image-layout.ts'
 import { containerMounts, mountFolder, termsArguments } from '../../pool-arguments.ts'
 import type { HostMount } from '../host-mounts.ts'
+import type { PoolVersion } from '../pool-version.ts'
 import { labelsFor, poolLabel } from './container-labels.ts'
 
 /** The port of the sandbox server inside the container. */
@@ -21,17 +22,27 @@ export function containerName(pool: string, index: number): string {
   return `slotpool-${pool}-${index}`
 }
 
+/** What a container is made as. */
+export interface ContainerPlan {
+  /** With the settings of the version in place of the caller's own. */
+  config: Config
+  /** What its image stands for: the image's id, or its name where both are the same. */
+  image: string
+  version: Pick<PoolVersion, 'id' | 'generation'>
+  mounts: readonly HostMount[]
+}
+
 /** What the engine is asked for: one container that serves `config.slots` slots. The token is not in it. */
-export function containerSpec(config: Config, index: number, mounts: readonly HostMount[] = []): ContainerCreateOptions & { name: string } {
+export function containerSpec({ config, image, version, mounts }: ContainerPlan, index: number): ContainerCreateOptions & { name: string } {
   const port = `${serverPort}/tcp`
   return {
     name: containerName(config.pool, index),
-    Image: config.image,
+    Image: image,
     // Written out, so that an image made from ours with another entry point or user still serves slots.
     Entrypoint: [...serverEntrypoint],
     User: '0:0',
     Cmd: serverArguments(config),
-    Labels: labelsFor(config, index),
+    Labels: labelsFor(config, index, version),
     // The engine's own patience comes after that.
     ...(config.drainMs > 0 ? { StopTimeout: Math.ceil(config.drainMs / 1000) + engineStopSeconds } : {}),
     ExposedPorts: { [port]: {} },

@@ -3,18 +3,20 @@ import { hostname } from 'node:os'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { poolDir } from '../../state-dir.ts'
-import type { Backend, Container, PoolShape } from '../backend.ts'
+import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { resolveMounts } from '../host-mounts.ts'
+import { newestVersion, refuseOtherChange } from '../pool-version.ts'
 import { keepToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
-import { containerName } from './container-spec.ts'
+import { ContainerPlans } from './container-plan.ts'
+import { type ContainerPlan, containerName } from './container-spec.ts'
 import { DockerEngine } from './engine.ts'
 import { followEvents } from './follow-events.ts'
 import { type GrowContext, growPool } from './grow-pool.ts'
 import { findHalfMade } from './half-made.ts'
 import { makeContainer } from './make-container.ts'
-import { isLive, listPoolContainers, type PoolContainer } from './pool-containers.ts'
+import { isLive, listPoolContainers, newestContainer, type PoolContainer } from './pool-containers.ts'
 import { probe } from './readiness.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
 import { removeContainer } from './remove-container.ts'
@@ -71,23 +73,54 @@ export class DockerBackend implements Backend {
 
   async shape(signal?: AbortSignal): Promise<PoolShape | null> {
     const found = await listPoolContainers(this.#engine, this.#config.pool, signal)
-    return (found.find((one) => isLive(one)) ?? found[0])?.shape ?? null
+    return (newestContainer(found) ?? found[0])?.shape ?? null
   }
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
+    const plans = new ContainerPlans(this.#engine, this.#config, this.#env)
+    return this.#grow(count, (found) => plans.like(found), signal)
+  }
+
+  async roll(shape: PoolShape, { force = false, signal }: RollOptions = {}): Promise<boolean> {
+    const found = (await listPoolContainers(this.#engine, this.#config.pool, signal)).filter(isLive)
+    const newest = newestContainer(found)
+    if (!newest) return false
+    const plan = await new ContainerPlans(this.#engine, this.#config, this.#env).changed(shape, newest.version.generation + 1)
+    if (plan.version.id === newest.version.id && !force) return false
+    const containers = await this.#grow(
+      found.length + 1,
+      async (now) => {
+        refuseOtherChange(this.#config.pool, newestContainer(now)?.version, plan.version)
+        return plan
+      },
+      signal,
+    )
+    refuseOtherChange(this.#config.pool, newestVersion(containers.map((one) => one.version)), plan.version)
+    return true
+  }
+
+  async #grow(
+    count: number,
+    planFor: (found: readonly PoolContainer[]) => Promise<ContainerPlan>,
+    signal: AbortSignal | undefined,
+  ): Promise<Container[]> {
     const engine = this.#engine
     const { pool } = this.#config
-    const mounts = await resolveMounts(this.#config, this.#env)
     const token = await this.token()
     let reaping: Promise<void> | undefined
+    let last: PoolContainer[] = []
     const context: GrowContext = {
       pool,
-      list: () => listPoolContainers(engine, pool, signal),
+      list: async () => {
+        last = await listPoolContainers(engine, pool, signal)
+        return last
+      },
       findHalfMade: (containers) => findHalfMade(engine, containers),
       describe: (one) => this.#describe(one, signal),
       make: async (index, either) => {
+        const plan = await planFor(last)
         reaping ??= reapLeftovers(engine, pool, this.#env)
-        const made = await makeContainer(engine, this.#config, index, () => this.token(), mounts, either)
+        const made = await makeContainer(engine, plan, index, () => this.token(), either)
         if (made !== undefined) this.#answered.add(made.run)
         return made?.id
       },
@@ -150,7 +183,7 @@ export class DockerBackend implements Backend {
   }
 
   async #describe(one: PoolContainer, signal: AbortSignal | undefined): Promise<Container> {
-    const base = { id: one.id, index: one.index, node: hostname() }
+    const base = { id: one.id, index: one.index, node: hostname(), version: one.version }
     if (!isLive(one)) return { ...base, state: 'dead', reason: `${one.state}: ${one.status}` }
     const name = containerName(this.#config.pool, one.index)
     if (one.state !== 'running' || one.endpoint === undefined)

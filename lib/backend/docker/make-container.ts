@@ -1,12 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Container as EngineContainer } from 'dockerode'
-import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
-import type { HostMount } from '../host-mounts.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { poolLabel } from './container-labels.ts'
-import { containerName, containerSpec, serverPort } from './container-spec.ts'
+import { type ContainerPlan, containerName, containerSpec, serverPort } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
@@ -40,19 +38,18 @@ const networkTimeoutMs = 10_000
  */
 export async function makeContainer(
   engine: DockerEngine,
-  config: Config,
+  plan: ContainerPlan,
   index: number,
   token: () => Promise<string>,
-  mounts: readonly HostMount[],
   signal?: AbortSignal,
 ): Promise<MadeContainer | undefined> {
   const backoff = new Backoff()
   for (const giveUpAt = performance.now() + networkTimeoutMs; ; await backoff.pause(signal)) {
     try {
-      return await makeOnce(engine, config, index, token, mounts, signal)
+      return await makeOnce(engine, plan, index, token, signal)
     } catch (error) {
       if (!isStillInNetwork(error)) throw error
-      if (performance.now() > giveUpAt) throw leftInNetwork(containerName(config.pool, index), error)
+      if (performance.now() > giveUpAt) throw leftInNetwork(containerName(plan.config.pool, index), error)
     }
   }
 }
@@ -70,14 +67,13 @@ function leftInNetwork(name: string, cause: SlotpoolError): SlotpoolError {
 
 async function makeOnce(
   engine: DockerEngine,
-  config: Config,
+  plan: ContainerPlan,
   index: number,
   token: () => Promise<string>,
-  mounts: readonly HostMount[],
   signal?: AbortSignal,
 ): Promise<MadeContainer | undefined> {
   throwIfCancelled(signal)
-  const spec = containerSpec(config, index, mounts)
+  const spec = containerSpec(plan, index)
   // Not ended by the signal: an engine whose client hangs up still makes the container, and nobody would know its id.
   const container = await create(engine, spec)
   if (container === undefined) return undefined

@@ -1,6 +1,7 @@
 import type { ContainerInfo } from 'dockerode'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import type { PoolShape } from '../backend.ts'
+import { isEarlier, type PoolVersion } from '../pool-version.ts'
 import { poolLabel, readLabels } from './container-labels.ts'
 import { serverPort } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
@@ -21,6 +22,9 @@ export interface PoolContainer {
   /** Where its sandbox server is; undefined until it runs. */
   endpoint: Endpoint | undefined
   shape: PoolShape
+  version: PoolVersion
+  /** The id of the image it was made from. */
+  imageId: string
 }
 
 const liveStates = new Set(['created', 'running', 'paused', 'restarting'])
@@ -33,6 +37,13 @@ export function containerRun(id: string, publishedPort: number | undefined): str
 /** Whether it serves or may yet come to serve. The others have ended, and are removed or being removed. */
 export function isLive(container: PoolContainer): boolean {
   return liveStates.has(container.state)
+}
+
+/** One of those that live and are of the newest version; undefined when none lives. */
+export function newestContainer(containers: readonly PoolContainer[]): PoolContainer | undefined {
+  let newest: PoolContainer | undefined
+  for (const one of containers) if (isLive(one) && (!newest || isEarlier(newest.version, one.version))) newest = one
+  return newest
 }
 
 /** The pool's containers in any state, in order of their index. */
@@ -67,5 +78,7 @@ function read(info: ContainerInfo): PoolContainer | undefined {
     run: containerRun(info.Id, port),
     endpoint: port === undefined ? undefined : serverEndpoint(port, info.NetworkSettings?.Networks),
     shape: labels.shape,
+    version: labels.version,
+    imageId: info.ImageID,
   }
 }

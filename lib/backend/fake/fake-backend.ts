@@ -7,7 +7,8 @@ import { mountInvalid } from '../../mount.ts'
 import { type Clock, systemClock } from '../../sandbox/clock.ts'
 import { SandboxServer } from '../../sandbox/server.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
-import type { Backend, Container, PoolShape } from '../backend.ts'
+import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
+import { isEarlier, type PoolVersion, versionId } from '../pool-version.ts'
 import { type Hold, hold } from './hold.ts'
 import { memoryConnection } from './memory-connection.ts'
 import type { Script } from './scripted-execution.ts'
@@ -33,6 +34,8 @@ export interface FakeOptions {
 interface FakeContainer {
   id: string
   index: number
+  version: PoolVersion
+  slots: number
   server: SandboxServer
   endpoint: Endpoint
   alive: boolean
@@ -43,7 +46,9 @@ interface FakeContainer {
   jails: ScriptedJails
 }
 
-type Served = Pick<FakeContainer, 'starting' | 'paused' | 'jails'>
+type Served = Pick<FakeContainer, 'starting' | 'paused' | 'jails' | 'slots'>
+
+type FakePlan = Pick<FakeContainer, 'slots' | 'version'>
 
 /** What there is at one moment. */
 export interface FakeUsage {
@@ -92,8 +97,8 @@ export class FakeBackend implements Backend {
   }
 
   async list(): Promise<Container[]> {
-    return this.#containers.map(({ id, index, endpoint, alive, starting, paused }) => {
-      const base = { id, index, node: 'fake' }
+    return this.#containers.map(({ id, index, version, endpoint, alive, starting, paused }) => {
+      const base = { id, index, version, node: 'fake' }
       if (alive && starting) return { ...base, state: 'starting' }
       if (alive && paused) return { ...base, state: 'starting', reason: 'it was paused by the test' }
       return alive ? { ...base, state: 'ready', endpoint } : { ...base, state: 'dead', reason: 'it was killed by the test' }
@@ -105,18 +110,40 @@ export class FakeBackend implements Backend {
   }
 
   async shape(): Promise<PoolShape | null> {
-    if (!this.#containers.some((one) => one.alive)) return null
-    return { image: null, slots: this.#slots, isolation: 'none', network: 'none', limits: {}, networkAllow: [], mounts: [] }
+    const newest = this.#newest
+    return newest ? fakeShape(newest.slots) : null
+  }
+
+  /** Of a shape only the slots make a difference. */
+  async roll({ slots }: PoolShape, { force = false, signal }: RollOptions = {}): Promise<boolean> {
+    const made = await this.#change(async () => {
+      const version = this.#newest?.version
+      if (!version || (versionOf(slots, 0).id === version.id && !force)) return []
+      const alive = this.#containers.filter((one) => one.alive).length
+      return this.#make(alive + 1, signal, { slots, version: versionOf(slots, version.generation + 1) })
+    })
+    if (made.length > 0) await this.#untilStarted(made, this.#containers.length, signal)
+    return made.length > 0
   }
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
     const { made, all } = await this.#change(async () => ({ made: await this.#make(count, signal), all: await this.list() }))
+    return (await this.#untilStarted(made, count, signal)) ? this.list() : all
+  }
+
+  async #untilStarted(made: readonly FakeContainer[], count: number, signal: AbortSignal | undefined): Promise<boolean> {
     try {
-      return (await this.#haveStarted(count, signal)) ? this.list() : all
+      return await this.#haveStarted(count, signal)
     } catch (error) {
       for (const one of made) if (one.starting) await this.#remove(one)
       throw error
     }
+  }
+
+  get #newest(): FakeContainer | undefined {
+    let newest: FakeContainer | undefined
+    for (const one of this.#containers) if (one.alive && (!newest || isEarlier(newest.version, one.version))) newest = one
+    return newest
   }
 
   get #started() {
@@ -135,7 +162,7 @@ export class FakeBackend implements Backend {
     return {
       containers: alive,
       starting: alive - started.length,
-      slots: started.length * this.#slots,
+      slots: started.reduce((sum, { slots }) => sum + slots, 0),
       leased: started.reduce((sum, { server }) => sum + server.leased, 0),
     }
   }
@@ -214,18 +241,19 @@ export class FakeBackend implements Backend {
     this.#failure = error
   }
 
-  async #make(count: number, signal: AbortSignal | undefined): Promise<FakeContainer[]> {
+  async #make(count: number, signal: AbortSignal | undefined, as?: FakePlan): Promise<FakeContainer[]> {
     if (signal?.aborted) throw givenUp(signal)
     const failure = this.#failure
     this.#failure = undefined
     if (failure) throw failure
     this.#containers = this.#containers.filter((one) => one.alive)
+    const plan = as ?? this.#newest ?? { slots: this.#slots, version: versionOf(this.#slots, 0) }
     const taken = new Set(this.#containers.map((one) => one.index))
     const made: FakeContainer[] = []
     for (let index = 0; taken.size < count; index++) {
       if (taken.has(index)) continue
       taken.add(index)
-      const container = await this.#start(index)
+      const container = await this.#start(index, plan)
       made.push(container)
       this.#containers.push(container)
     }
@@ -233,9 +261,9 @@ export class FakeBackend implements Backend {
     return made
   }
 
-  async #start(index: number): Promise<FakeContainer> {
-    const container: Served = { starting: undefined, paused: undefined, jails: new ScriptedJails() }
-    const started = Object.assign(container, { id: randomUUID(), index, ...(await this.#serve(container)), alive: true })
+  async #start(index: number, { slots, version }: FakePlan): Promise<FakeContainer> {
+    const container: Served = { starting: undefined, paused: undefined, slots, jails: new ScriptedJails() }
+    const started = Object.assign(container, { id: randomUUID(), index, version, ...(await this.#serve(container)), alive: true })
     if (this.#startMs > 0) {
       const starting = hold()
       const stop = this.#clock.after(this.#startMs, starting.end)
@@ -273,7 +301,7 @@ export class FakeBackend implements Backend {
   async #serve(container: Served, at?: Endpoint): Promise<Pick<FakeContainer, 'server' | 'endpoint'>> {
     const server = await SandboxServer.start({
       pool: 'fake',
-      slots: this.#slots,
+      slots: container.slots,
       token: this.#token,
       slotsFolder: '/',
       isolation: { kind: container.jails, reason: 'commands are answered by a script', networkReason: null },
@@ -308,6 +336,14 @@ export class FakeBackend implements Backend {
   #tell(): void {
     for (const told of this.#watching) told()
   }
+}
+
+function fakeShape(slots: number): PoolShape {
+  return { image: null, slots, isolation: 'none', network: 'none', limits: {}, networkAllow: [], mounts: [] }
+}
+
+function versionOf(slots: number, generation: number): PoolVersion {
+  return { id: versionId(fakeShape(slots), ''), generation, image: null }
 }
 
 function givenUp(signal: AbortSignal): SlotpoolError {

@@ -1,24 +1,33 @@
-import { rm, rmdir } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, rm, rmdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
+import { sandboxServerBundle } from '../../package-root.ts'
 import { poolDir, stateDir } from '../../state-dir.ts'
-import type { Backend, Container, PoolShape } from '../backend.ts'
+import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { withFolderLock } from '../folder-lock.ts'
 import { type HostMount, resolveMounts } from '../host-mounts.ts'
 import { pauseBeforeNextLook } from '../look-pause.ts'
+import { isEarlier, shapeOf, versionId, withShape } from '../pool-version.ts'
 import { readOrMakeToken, tokenPath } from '../token-file.ts'
 import { endServer } from './end-server.ts'
 import { type PoolServer, poolServers } from './pool-servers.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
 import { boundLog } from './server-log.ts'
 import { serverPlaces, sharedStateDir } from './server-places.ts'
-import { writeRecord } from './server-record.ts'
+import { type ServerRecord, writeRecord } from './server-record.ts'
 import { startServer } from './start-server.ts'
 import { watchServers } from './watch-servers.ts'
+
+/** What a server is made as. */
+interface ServerPlan {
+  config: Config
+  version: ServerRecord['version']
+}
 
 /** A server whose starter died may still be starting; one that is silent for so long is not. */
 const startWithinMs = 30_000
@@ -55,7 +64,7 @@ export class LocalBackend implements Backend {
   }
 
   async shape(): Promise<PoolShape | null> {
-    return poolServers(this.#folder).find(({ life }) => life !== 'gone')?.record?.shape ?? null
+    return newestRecord(poolServers(this.#folder))?.shape ?? null
   }
 
   async check(config: Config): Promise<void> {
@@ -63,18 +72,44 @@ export class LocalBackend implements Backend {
   }
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
-    const mounts = await resolveMounts(this.#config)
     poolDir(this.#config.pool, 'local')
     return withFolderLock(this.#folder, signal, async () => {
-      const found = poolServers(this.#folder)
-      await Promise.all(found.filter(({ life }) => life === 'gone').map((server) => endServer(server.folder, server.record)))
-      const taken = new Set(found.filter(({ life }) => life !== 'gone').map((server) => server.index))
-      const missing: number[] = []
-      for (let index = 0; taken.size + missing.length < count; index++) if (!taken.has(index)) missing.push(index)
-      if (missing.length > 0) await Promise.all([this.#start(missing, mounts, signal), reapLeftovers(this.#folder)])
-      await this.#untilAllServed(signal)
+      const newest = newestRecord(poolServers(this.#folder))
+      const like = newest ? { ...newest, config: withShape(this.#config, newest.shape) } : await this.#first()
+      await this.#fill(count, like, signal)
       return this.list()
     })
+  }
+
+  async roll(shape: PoolShape, { force = false, signal }: RollOptions = {}): Promise<boolean> {
+    poolDir(this.#config.pool, 'local')
+    return withFolderLock(this.#folder, signal, async () => {
+      const servers = poolServers(this.#folder).filter(({ life }) => life !== 'gone')
+      const newest = newestRecord(servers)
+      if (!newest) return false
+      const id = versionId(shape, await serverContent())
+      if (id === newest.version.id && !force) return false
+      const version = { id, generation: newest.version.generation + 1, image: null }
+      await this.#fill(servers.length + 1, { version, config: withShape(this.#config, shape) }, signal)
+      return true
+    })
+  }
+
+  /** Has so many servers live and serve; those that are made are so. By who has the folder's lock. */
+  async #fill(count: number, { config, version }: ServerPlan, signal: AbortSignal | undefined): Promise<void> {
+    const mounts = await resolveMounts(config)
+    const found = poolServers(this.#folder)
+    await Promise.all(found.filter(({ life }) => life === 'gone').map((server) => endServer(server.folder, server.record)))
+    const taken = new Set(found.filter(({ life }) => life !== 'gone').map((server) => server.index))
+    const missing: number[] = []
+    for (let index = 0; taken.size + missing.length < count; index++) if (!taken.has(index)) missing.push(index)
+    if (missing.length > 0) await Promise.all([this.#start(missing, { config, version }, mounts, signal), reapLeftovers(this.#folder)])
+    await this.#untilAllServed(signal)
+  }
+
+  async #first(): Promise<ServerPlan> {
+    const id = versionId(shapeOf(this.#config, null), await serverContent())
+    return { config: this.#config, version: { id, generation: 0, image: null } }
   }
 
   async remove({ id, index }: Container, signal?: AbortSignal): Promise<void> {
@@ -113,11 +148,16 @@ export class LocalBackend implements Backend {
   }
 
   /** Starts servers side by side; when one fails, the others of this call are ended too. */
-  async #start(indexes: readonly number[], mounts: readonly HostMount[], signal: AbortSignal | undefined): Promise<void> {
+  async #start(
+    indexes: readonly number[],
+    { config, version }: ServerPlan,
+    mounts: readonly HostMount[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     await this.token()
     const places = indexes.map((index) => serverPlaces(this.#folder, index))
     const started = await Promise.allSettled(
-      places.map((place) => startServer(this.#config, place, tokenPath(this.#folder), mounts, signal)),
+      places.map((place) => startServer(config, place, tokenPath(this.#folder), mounts, version, signal)),
     )
     const failure = started.find((one) => one.status === 'rejected')
     if (!failure) return
@@ -149,7 +189,7 @@ export class LocalBackend implements Backend {
 
   async #describe(server: PoolServer): Promise<Container> {
     const { index, folder, record, life } = server
-    const base = { id: containerId(server), index, node: hostname() }
+    const base = { id: containerId(server), index, node: hostname(), ...(record ? { version: record.version } : {}) }
     if (!record || life === 'gone') return { ...base, state: 'dead', reason: 'its process has ended' }
     const endpoint = { url: 'http://slotpool', socketPath: record.socketPath }
     if (life === 'stopped') {
@@ -168,6 +208,22 @@ export class LocalBackend implements Backend {
       await client.close()
     }
   }
+}
+
+/** The record of one of those that live and are of the newest version. */
+function newestRecord(servers: readonly PoolServer[]): ServerRecord | undefined {
+  let newest: ServerRecord | undefined
+  for (const { life, record } of servers) {
+    if (record && life !== 'gone' && (!newest || isEarlier(newest.version, record.version))) newest = record
+  }
+  return newest
+}
+
+/** The program that servers are: another one after slotpool was updated. */
+async function serverContent(): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(sandboxServerBundle()))
+    .digest('hex')
 }
 
 function containerId({ index, record }: PoolServer): string {

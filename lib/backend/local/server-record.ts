@@ -15,6 +15,7 @@ const schema = z.object({
   stateDir: z.string(),
   /** It has said that it serves. */
   ready: z.boolean(),
+  version: z.object({ id: z.string(), generation: z.int(), image: z.null() }).default({ id: '', generation: 0, image: null }),
   shape: z.object({ ...poolTerms.shape, image: z.null(), slots: z.int(), isolation: z.string(), network: z.string() }),
 })
 

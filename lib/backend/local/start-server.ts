@@ -32,6 +32,7 @@ export async function startServer(
   places: ServerPlaces,
   tokenFile: string,
   mounts: readonly HostMount[],
+  version: ServerRecord['version'],
   signal: AbortSignal | undefined,
 ): Promise<ServerRecord> {
   await endForgotten(places.stateDir)
@@ -58,6 +59,7 @@ export async function startServer(
     socketPath: places.socketPath,
     stateDir: places.stateDir,
     ready: false,
+    version,
     shape: { image: null, slots: config.slots, isolation: config.isolation, network: config.network, ...termsOf(config) },
   }
   try {

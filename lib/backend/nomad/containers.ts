@@ -1,8 +1,9 @@
 import { type AllocatedPort, type AllocationStub, allocationIndex, hasEnded } from '../../nomad/allocations.ts'
-import { portLabel } from '../../nomad/job-spec.ts'
+import { generationOf, portLabel } from '../../nomad/job-spec.ts'
 import { failureEvent } from '../../nomad/task-failure.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import type { Container } from '../backend.ts'
+import type { PoolVersion } from '../pool-version.ts'
 
 /** Nomad wants it to run and its node does not say that it ended. */
 export function isLive(allocation: AllocationStub): boolean {
@@ -22,11 +23,32 @@ export function isDead(allocation: AllocationStub): boolean {
   return endedByItself(allocation) && allocation.ClientStatus !== 'complete'
 }
 
-/** The allocations that are containers of the pool: not those that ended as they should and stay in Nomad's memory for hours. */
-export function poolAllocations(allocations: readonly AllocationStub[]): AllocationStub[] {
-  return allocations
-    .filter((one) => !hasEnded(one) || isDead(one))
-    .sort((a, b) => allocationIndex(a) - allocationIndex(b) || a.CreateIndex - b.CreateIndex)
+/**
+ * The allocations that are containers of the pool, with their place in it: not those that ended as they should and stay in Nomad's memory for hours. In each
+ * group Nomad counts from 0; those of an earlier group come behind those of a later one, for they go first.
+ */
+export function poolAllocations(allocations: readonly AllocationStub[]): PoolAllocation[] {
+  const there = allocations.filter((one) => !hasEnded(one) || isDead(one))
+  const generations = [...new Set(there.map(groupGeneration))].sort((a, b) => b - a)
+  return there
+    .map((allocation) => ({
+      allocation,
+      index: generations.indexOf(groupGeneration(allocation)) * mostOfGroup + allocationIndex(allocation),
+    }))
+    .sort((a, b) => a.index - b.index || a.allocation.CreateIndex - b.allocation.CreateIndex)
+}
+
+/** An allocation with its place among all containers of its pool. */
+export interface PoolAllocation {
+  allocation: AllocationStub
+  index: number
+}
+
+/** A pool has no more containers. */
+const mostOfGroup = 10_001
+
+function groupGeneration({ TaskGroup }: AllocationStub): number {
+  return generationOf(TaskGroup) ?? 0
 }
 
 /** Where the allocation's sandbox server listens; undefined while Nomad has given it no port. */
@@ -38,10 +60,16 @@ export function allocationEndpoint(ports: readonly AllocatedPort[] | undefined):
 }
 
 /** The container that an allocation is. `silence` says why its server has not answered; undefined when it has. */
-export function toContainer(allocation: AllocationStub, endpoint: Endpoint | undefined, silence: string | undefined): Container {
+export function toContainer(
+  { allocation, index }: PoolAllocation,
+  version: PoolVersion,
+  endpoint: Endpoint | undefined,
+  silence: string | undefined,
+): Container {
   const container = {
     id: allocation.ID,
-    index: allocationIndex(allocation),
+    index,
+    version,
     node: allocation.NodeName,
     ...(endpoint === undefined ? {} : { endpoint }),
   }

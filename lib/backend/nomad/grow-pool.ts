@@ -1,12 +1,13 @@
 import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
+import type { PoolJob } from '../../nomad/job-spec.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
 import { endedByItself, isLive } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
-import { raiseCount } from './pool-count.ts'
+import { addGroup, raiseCount } from './pool-count.ts'
 import { PoolWatch } from './pool-watch.ts'
 import { Readiness } from './readiness.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
@@ -27,7 +28,30 @@ export interface Growth {
  * @throws {SlotpoolError} `NOMAD_PLACEMENT_FAILED`, `NOMAD_TASK_FAILED`, `IMAGE_NOT_FOUND`, `IMAGE_PULL_FAILED`, `SERVER_UNREACHABLE`, the error
  *   with which a sandbox server ended, `CANCELLED`, or a failure of Nomad's API.
  */
-export async function growPool(pool: NomadPool, count: number, signal: AbortSignal): Promise<void> {
+export function growPool(pool: NomadPool, count: number, signal: AbortSignal): Promise<void> {
+  return growBy(pool, () => count, signal)
+}
+
+/**
+ * Begins to change the pool: makes one container more than live, of a group of its own, and takes that group back when it does not come to serve.
+ *
+ * @throws {SlotpoolError} as {@link growPool}; `POOL_CONFIG_MISMATCH` when another process changed the pool to something else meanwhile.
+ */
+export function growByGroup(pool: NomadPool, spec: PoolJob, id: string, signal: AbortSignal): Promise<void> {
+  return growBy(
+    { ...pool, job: spec },
+    (live) => live + 1,
+    signal,
+    () => addGroup(pool, spec, id, signal),
+  )
+}
+
+async function growBy(
+  pool: NomadPool,
+  countFor: (live: number) => number,
+  signal: AbortSignal,
+  begin?: () => Promise<Registered | null>,
+): Promise<void> {
   throwIfCancelled(signal)
   const { value: before } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
   const growth: Growth = {
@@ -35,27 +59,34 @@ export async function growPool(pool: NomadPool, count: number, signal: AbortSign
     changedTo: null,
   }
   try {
-    await grow(pool, count, before, growth, signal)
+    await grow(pool, countFor(before.filter(isLive).length), before, growth, signal, begin)
   } catch (error) {
     await undoGrowth(pool, growth, error)
   }
 }
 
-async function grow(pool: NomadPool, count: number, before: readonly AllocationStub[], growth: Growth, signal: AbortSignal): Promise<void> {
-  const ensureCount = async (): Promise<Registered | null> => {
-    const registered = await raiseCount(pool, count, signal)
+async function grow(
+  pool: NomadPool,
+  count: number,
+  before: readonly AllocationStub[],
+  growth: Growth,
+  signal: AbortSignal,
+  begin: (() => Promise<Registered | null>) | undefined,
+): Promise<void> {
+  const note = (registered: Registered | null): Registered | null => {
     if (registered !== null) growth.changedTo = registered.JobModifyIndex
     return registered
   }
-  const registered = await ensureCount()
+  const ensureCount = async (): Promise<Registered | null> => note(await raiseCount(pool, count, signal))
+  const registered = begin ? note(await begin()) : await ensureCount()
   const isNew = registered !== null && before.length === 0
   const reaping = isNew ? reapLeftovers(pool, signal) : undefined
   try {
     // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
     if (isNew) await pool.token.ensure(signal)
     const dead = new Set(before.filter(endedByItself).map((one) => one.ID))
-    // Nomad replaces neither what failed nor what ended well unless it has reason to look.
-    const isShort = (dead.size > 0 || registered === null) && before.filter(isLive).length < count
+    // Nomad replaces neither what failed nor what ended well unless it has reason to look. What a change adds replaces nothing.
+    const isShort = !begin && (dead.size > 0 || registered === null) && before.filter(isLive).length < count
     const replacing = isShort ? await replaceDead(pool, signal) : undefined
     await untilServed(pool, { count, ensureCount, dead, awaited: replacing ?? registered?.EvalID }, signal)
   } finally {

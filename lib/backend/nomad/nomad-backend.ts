@@ -1,15 +1,20 @@
 import type { Config } from '../../config.ts'
-import { type AllocationStub, allocationRun, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { allocationRun, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { changesByHand } from '../../nomad/changes-by-hand.ts'
 import { NomadClient } from '../../nomad/client.ts'
-import { groupName, poolJobId, readJobMeta } from '../../nomad/job-spec.ts'
-import { jobCount, readJob } from '../../nomad/jobs.ts'
-import type { Backend, Container, PoolShape } from '../backend.ts'
+import { generationOf, poolJobId, readGroupMeta } from '../../nomad/job-spec.ts'
+import { readJob } from '../../nomad/jobs.ts'
+import { poolCount, poolGroups } from '../../nomad/pool-groups.ts'
+import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { checkRemoteMounts } from '../host-mounts.ts'
+import { type PoolVersion, versionId, withShape } from '../pool-version.ts'
 import { silence } from './answering.ts'
-import { allocationEndpoint, isLive, poolAllocations, toContainer } from './containers.ts'
+import { changedJob, refuseFixedPlacement, refuseLossOfChanges } from './changed-job.ts'
+import { allocationEndpoint, isLive, type PoolAllocation, poolAllocations, toContainer } from './containers.ts'
 import { followPoolEvents } from './follow-events.ts'
-import { growPool } from './grow-pool.ts'
+import { groupVersion } from './group-version.ts'
+import { growByGroup, growPool } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { poolJobOf } from './pool-job.ts'
 import { removeJob } from './removal.ts'
@@ -20,10 +25,13 @@ import { VariableToken } from './variable-token.ts'
 export class NomadBackend implements Backend {
   readonly name = 'nomad'
   readonly driver = 'docker'
+  readonly removesHighestOnly = true
   readonly #config: Config
   readonly #pool: NomadPool
   readonly #closed = new AbortController()
   readonly #underWay = new Set<Promise<void>>()
+  /** By the id of the allocation. */
+  readonly #versions = new Map<string, PoolVersion>()
   readonly #watch = new EngineWatch({
     follow: (onEvent, signal) => followPoolEvents(this.#pool, onEvent, signal),
     list: (signal) => this.#list(signal),
@@ -61,8 +69,30 @@ export class NomadBackend implements Backend {
 
   async shape(signal?: AbortSignal): Promise<PoolShape | null> {
     const job = await readJob(this.#pool.client, this.#pool.jobId, signal)
-    if (job === null || jobCount(job, groupName) === 0) return null
-    return readJobMeta(job.Meta)
+    if (poolCount(job) === 0) return null
+    return readGroupMeta(poolGroups(job)[0]?.meta)?.shape ?? null
+  }
+
+  async roll(shape: PoolShape, { force = false, signal }: RollOptions = {}): Promise<boolean> {
+    checkRemoteMounts(withShape(this.#config, shape))
+    const { client, jobId, job: own } = this.#pool
+    const job = await readJob(client, jobId, signal)
+    const [newest] = poolGroups(job)
+    const running = readGroupMeta(newest?.meta)
+    if (job === null || !newest || poolCount(job) === 0 || !running) return false
+    const id = versionId(shape, own.version)
+    if (id === groupVersion(newest).id && !force) return false
+    refuseFixedPlacement(own.pool, running.shape.placement, shape.placement ?? {})
+    if (!force) refuseLossOfChanges(own.pool, changesByHand(job, own))
+    const spec = changedJob(own, shape, newest.generation + 1)
+    await this.#whileOpen(signal, (either) => growByGroup(this.#pool, spec, id, either))
+    return true
+  }
+
+  async changedByHand(signal?: AbortSignal): Promise<string[]> {
+    const { client, jobId, job } = this.#pool
+    const current = await readJob(client, jobId, signal)
+    return current === null ? [] : changesByHand(current, job)
   }
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
@@ -101,7 +131,21 @@ export class NomadBackend implements Backend {
   async #list(signal: AbortSignal | undefined): Promise<Container[]> {
     const { client, jobId } = this.#pool
     const [{ value }, ports] = await Promise.all([listJobAllocations(client, jobId, {}, {}, signal), listJobPorts(client, jobId, signal)])
-    return Promise.all(poolAllocations(value).map((one) => this.#container(one, allocationEndpoint(ports.get(one.ID)), signal)))
+    const found = poolAllocations(value)
+    await this.#learnVersions(found, signal)
+    return Promise.all(found.map((one) => this.#container(one, allocationEndpoint(ports.get(one.allocation.ID)), signal)))
+  }
+
+  /** An allocation stays what it was made as, so that the job is read only when others came. */
+  async #learnVersions(found: readonly PoolAllocation[], signal: AbortSignal | undefined): Promise<void> {
+    const ids = new Set(found.map(({ allocation }) => allocation.ID))
+    for (const id of this.#versions.keys()) if (!ids.has(id)) this.#versions.delete(id)
+    if (found.every(({ allocation }) => this.#versions.has(allocation.ID))) return
+    const groups = poolGroups(await readJob(this.#pool.client, this.#pool.jobId, signal))
+    for (const { allocation } of found) {
+      const group = groups.find(({ name }) => name === allocation.TaskGroup)
+      if (group && !this.#versions.has(allocation.ID)) this.#versions.set(allocation.ID, groupVersion(group))
+    }
   }
 
   async #whileOpen(signal: AbortSignal | undefined, work: (either: AbortSignal) => Promise<void>): Promise<void> {
@@ -114,12 +158,15 @@ export class NomadBackend implements Backend {
     }
   }
 
-  async #container(allocation: AllocationStub, endpoint: Container['endpoint'], signal: AbortSignal | undefined): Promise<Container> {
+  async #container(one: PoolAllocation, endpoint: Container['endpoint'], signal: AbortSignal | undefined): Promise<Container> {
     const { answered } = this.#pool
+    const { allocation } = one
+    // Its group may be gone, and it about to follow.
+    const version = this.#versions.get(allocation.ID) ?? { id: '', generation: generationOf(allocation.TaskGroup) ?? 0, image: null }
     const mayAnswer = isLive(allocation) && allocation.ClientStatus === 'running' && endpoint !== undefined
-    if (!mayAnswer || answered.has(allocationRun(allocation))) return toContainer(allocation, endpoint, undefined)
+    if (!mayAnswer || answered.has(allocationRun(allocation))) return toContainer(one, version, endpoint, undefined)
     const reason = await silence(endpoint, signal)
     if (reason === undefined) answered.add(allocationRun(allocation))
-    return toContainer(allocation, endpoint, reason)
+    return toContainer(one, version, endpoint, reason)
   }
 }

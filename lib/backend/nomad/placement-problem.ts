@@ -1,6 +1,6 @@
 import { SlotpoolError } from '../../errors.ts'
 import type { Evaluation } from '../../nomad/evaluations.ts'
-import { groupName } from '../../nomad/job-spec.ts'
+import { generationOf } from '../../nomad/job-spec.ts'
 import { placementFailure } from '../../nomad/placement-failure.ts'
 
 /**
@@ -22,8 +22,10 @@ export function placementProblem(evaluations: readonly Evaluation[], jobId: stri
   // A blocked evaluation waits for room; Nomad cancels it once all is placed.
   const telling = [own, ...evaluations.filter((one) => one.Status === 'blocked')]
   for (const evaluation of telling) {
-    const failure = evaluation && placementFailure(evaluation, jobId, groupName)
-    if (failure) return failure
+    for (const group of Object.keys(evaluation?.FailedTGAllocs ?? {})) {
+      const failure = evaluation && generationOf(group) !== undefined && placementFailure(evaluation, jobId, group)
+      if (failure) return failure
+    }
   }
   return null
 }

@@ -1,12 +1,18 @@
 import { SlotpoolError } from '../../errors.ts'
-import { groupName, poolJobSpec } from '../../nomad/job-spec.ts'
-import { type Job, jobCount, type Registered, readJob, registerJob, setJobCount } from '../../nomad/jobs.ts'
+import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
+import { type PoolJob, poolGroupSpec, poolJobSpec } from '../../nomad/job-spec.ts'
+import { type Job, type Registered, readJob, registerJob, setJobGroups } from '../../nomad/jobs.ts'
+import { poolCount, poolGroups } from '../../nomad/pool-groups.ts'
+import { refuseOtherChange } from '../pool-version.ts'
 import { throwIfCancelled } from './cancelled.ts'
+import { isLive } from './containers.ts'
+import { groupVersion } from './group-version.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /**
  * Raises the pool's count to `count`, making the job where there is none, and never lowers it. Several processes may do so at once: each
- * change is made only to what was read, so the largest count wins and nobody overshoots.
+ * change is made only to what was read, so the largest count wins and nobody overshoots. What is added is of the newest group; of those before it
+ * what lives counts, and one in which nothing lives is left out from then on.
  *
  * @returns what the change gave, or null when the count was high enough.
  */
@@ -14,28 +20,77 @@ export async function raiseCount(pool: NomadPool, count: number, signal: AbortSi
   for (;;) {
     throwIfCancelled(signal)
     const job = await readJob(pool.client, pool.jobId, signal)
-    if (jobCount(job, groupName) >= count) return null
+    const [newest, ...earlier] = poolGroups(job)
+    const live = earlier.length === 0 ? [] : (await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)).value.filter(isLive)
+    const before = live.filter((one) => earlier.some(({ name }) => name === one.TaskGroup))
+    if (poolCount(job) > 0 && (newest?.count ?? 0) + before.length >= count) return null
     // Before the job: its task waits for the token.
     await pool.token.ensure(signal)
-    const registered = await unlessChanged(register(pool, job, count))
+    const registered = await unlessChanged(
+      // One that was stopped or has none has no shape that counts, so it is made anew, as this process would have it.
+      poolCount(job) === 0 || job === null || newest === undefined
+        ? registerJob(pool.client, poolJobSpec({ ...pool.job, count }), job?.JobModifyIndex ?? 0)
+        : setNewest(pool, job, count - before.length, before),
+    )
     if (registered !== null) return registered
   }
 }
 
-/** Sets the count of a job that is still as `modifyIndex` says; null when somebody changed it since or it is gone. */
-export async function lowerCount(pool: NomadPool, count: number, modifyIndex: number, signal: AbortSignal): Promise<Registered | null> {
-  const job = await readJob(pool.client, pool.jobId, signal)
-  if (job === null || job.Stop || job.JobModifyIndex !== modifyIndex) return null
-  return unlessChanged(setJobCount(pool.client, job, groupName, count, signal))
+/** Without the caller's signal: a change that was given up half-way would leave nobody knowing whether it was made. */
+function setNewest(pool: NomadPool, job: Job, count: number, before: readonly AllocationStub[]): Promise<Registered> {
+  const [newest, ...earlier] = poolGroups(job)
+  const over = earlier.filter(({ name }) => !before.some((one) => one.TaskGroup === name)).map(({ name }) => name)
+  const groups = job.TaskGroups.filter(({ Name }) => !over.includes(Name))
+  return setJobGroups(
+    pool.client,
+    job,
+    groups.map((one) => (one.Name === newest?.name ? { ...one, Count: count } : one)),
+  )
 }
 
-/** Without the caller's signal: a change that was given up half-way would leave nobody knowing whether it was made. */
-function register(pool: NomadPool, job: Job | null, count: number): Promise<Registered> {
-  // One that was stopped or has none has no shape that counts, so it is made anew, as this process would have it.
-  if (jobCount(job, groupName) === 0) {
-    return registerJob(pool.client, poolJobSpec({ ...pool.job, count }), job?.JobModifyIndex ?? 0)
+/**
+ * Adds a group with one container to a job whose newest group was of `generation`.
+ *
+ * @returns null when another process added the same one.
+ * @throws {SlotpoolError} `POOL_CONFIG_MISMATCH` when another process added another one.
+ */
+export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signal: AbortSignal): Promise<Registered | null> {
+  const own = { id, generation: spec.generation ?? 0 }
+  for (;;) {
+    throwIfCancelled(signal)
+    const job = await readJob(pool.client, pool.jobId, signal)
+    const [newest] = poolGroups(job)
+    // It was taken down meanwhile: it is made anew, as this process would have it.
+    if (job === null || newest === undefined || poolCount(job) === 0) return raiseCount({ ...pool, job: spec }, 1, signal)
+    const version = groupVersion(newest)
+    refuseOtherChange(pool.job.pool, version, own)
+    if (newest.generation === own.generation) return null
+    await pool.token.ensure(signal)
+    const { priority } = spec.placement
+    const groups = [...job.TaskGroups, poolGroupSpec(spec)]
+    const registered = await unlessChanged(setJobGroups(pool.client, { ...job, ...(priority ? { Priority: priority } : {}) }, groups))
+    if (registered !== null) return registered
   }
-  return setJobCount(pool.client, job as Job, groupName, count)
+}
+
+/**
+ * Lowers the count of the newest group of a job that is still as `modifyIndex` says. One that has none then is left out where others have any: the
+ * pool is as it was before that group.
+ *
+ * @returns null when somebody changed the job since or it is gone.
+ */
+export async function lowerCount(pool: NomadPool, count: number, modifyIndex: number, signal: AbortSignal): Promise<Registered | null> {
+  const job = await readJob(pool.client, pool.jobId, signal)
+  const [newest] = poolGroups(job)
+  if (job === null || newest === undefined || job.JobModifyIndex !== modifyIndex) return null
+  return unlessChanged(setGroupCount(pool, job, newest.name, count))
+}
+
+/** Sets the count of one group. One that has none then goes, where others have any. */
+export function setGroupCount(pool: NomadPool, job: Job, group: string, count: number): Promise<Registered> {
+  const others = poolGroups(job).some((one) => one.name !== group && one.count > 0)
+  const groups = job.TaskGroups.flatMap((one) => (one.Name !== group ? [one] : count > 0 || !others ? [{ ...one, Count: count }] : []))
+  return setJobGroups(pool.client, job, groups)
 }
 
 /** Null when somebody else changed the job first. */

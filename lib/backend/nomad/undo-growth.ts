@@ -3,6 +3,7 @@ import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, allocationIndex, allocationRun, hasEnded, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { deregisterJob, readJob } from '../../nomad/jobs.ts'
+import { poolGroups } from '../../nomad/pool-groups.ts'
 import { allocationEndpoint, isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -21,8 +22,8 @@ const statusTimeoutMs = 2_000
 /**
  * Takes back what a growth changed, then throws `error`, which ended it. What could not be taken back is added to its message.
  *
- * The count goes back to what ran before, or to the highest container that somebody leased a slot of in the meantime. A count that another
- * process changed since is that process's, and stays.
+ * The count of the newest group goes back to what ran before, or to the highest container that somebody leased a slot of in the meantime. A count that
+ * another process changed since is that process's, and stays.
  */
 export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown): Promise<never> {
   if (growth.changedTo === null) {
@@ -57,11 +58,14 @@ function extended(error: unknown, words: string, details: Record<string, unknown
 /** @returns the allocations that Nomad has not ended yet, and will. */
 async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<readonly AllocationStub[]> {
   const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
-  const kept = await keptCount(pool, growth, allocations.filter(isLive), signal)
+  const [newest, ...earlier] = poolGroups(await readJob(pool.client, pool.jobId, signal))
+  const grown = allocations.filter((one) => isLive(one) && one.TaskGroup === newest?.name)
+  const kept = await keptCount(pool, growth, grown, signal)
   const lowered = await lowerCount(pool, kept, changedTo, signal)
   if (lowered === null) return []
   await waitForEvaluation(pool.client, lowered.EvalID, signal)
-  if (kept > 0) return stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
+  if (kept > 0 || earlier.some(({ count }) => count > 0))
+    return stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
   await stopJob(pool, signal)
   const left = await stillEnding(pool, () => true, signal)
   await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)

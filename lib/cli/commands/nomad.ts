@@ -5,9 +5,10 @@ import { nomadAnswers } from '../../backend/nomad/reachable.ts'
 import { loadConfig } from '../../config.ts'
 import { NomadClient } from '../../nomad/client.ts'
 import { jobHcl } from '../../nomad/job-hcl.ts'
-import { groupName, poolJobId, poolJobSpec } from '../../nomad/job-spec.ts'
-import { jobCount, readJob } from '../../nomad/jobs.ts'
+import { type PoolJob, poolJobId, poolJobSpec } from '../../nomad/job-spec.ts'
+import { type Job, readJob } from '../../nomad/jobs.ts'
 import { planJob } from '../../nomad/plan.ts'
+import { poolGroups } from '../../nomad/pool-groups.ts'
 import { runCli } from '../context.ts'
 import { notice, writeStdout } from '../output.ts'
 import { poolOptionsOf, withStartOptions } from '../pool-options.ts'
@@ -63,6 +64,14 @@ const statusCommand: CommandModule<object, { json: boolean }> = {
     }),
 }
 
+/** The job with its newest group as `job` has it, and as many containers as there are: what is scaled is no change of the job. */
+function plannedSpec(current: Job | null, job: Omit<PoolJob, 'count'>, min: number): ReturnType<typeof poolJobSpec> {
+  const [newest, ...earlier] = poolGroups(current)
+  const spec = poolJobSpec({ ...job, generation: newest?.generation ?? 0, count: newest && newest.count > 0 ? newest.count : min })
+  const kept = (current?.TaskGroups ?? []).filter(({ Name }) => earlier.some(({ name }) => name === Name))
+  return { ...spec, TaskGroups: [...kept, ...(spec.TaskGroups as unknown[])] }
+}
+
 /** What `slotpool nomad plan` can print instead. */
 const dumpForms = ['json', 'hcl'] as const
 
@@ -86,9 +95,9 @@ const planCommand: CommandModule<object, { dump?: (typeof dumpForms)[number] | u
       }
       const client = new NomadClient(config.nomad)
       try {
-        // As many containers as there are: what is scaled is no change of the job.
-        const count = Math.max(config.min, jobCount(await readJob(client, poolJobId(config.pool), signal), groupName))
-        await writeStdout(renderPlan(await planJob(client, poolJobSpec({ ...job, count }), signal)))
+        await writeStdout(
+          renderPlan(await planJob(client, plannedSpec(await readJob(client, poolJobId(config.pool), signal), job, config.min), signal)),
+        )
         return 0
       } finally {
         client.close()

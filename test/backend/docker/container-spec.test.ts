@@ -1,10 +1,12 @@
 import t from 'tap'
 import { readLabels } from '../../../lib/backend/docker/container-labels.ts'
-import { containerSpec } from '../../../lib/backend/docker/container-spec.ts'
-import { loadConfig } from '../../../lib/config.ts'
+import { type ContainerPlan, containerSpec } from '../../../lib/backend/docker/container-spec.ts'
+import { type Config, loadConfig } from '../../../lib/config.ts'
+
+const planOf = (config: Config): ContainerPlan => ({ config, image: config.image, version: { id: '1a2b3c4d', generation: 2 }, mounts: [] })
 
 t.test('a container is named and labelled for its pool, and goes with its volume', async (t) => {
-  const spec = containerSpec(loadConfig({ pool: 'p', slots: 4, image: 'img:1' }, {}), 3)
+  const spec = containerSpec(planOf(loadConfig({ pool: 'p', slots: 4, image: 'img:1' }, {})), 3)
   t.match(spec, {
     name: 'slotpool-p-3',
     Image: 'img:1',
@@ -37,7 +39,7 @@ t.test('what slots see of the host goes through the container', async (t) => {
     {},
   )
   const mounts = config.mounts.map((mount) => ({ ...mount, source: `/real${mount.host}` }))
-  const spec = containerSpec(config, 0, mounts)
+  const spec = containerSpec({ ...planOf(config), mounts }, 0)
   t.match(spec.HostConfig?.Mounts?.slice(1), [
     { Type: 'bind', Source: '/real/link', Target: '/run/slotpool/mounts/0', ReadOnly: true },
     { Type: 'bind', Source: '/real/b', Target: '/run/slotpool/mounts/1', ReadOnly: false },
@@ -54,17 +56,17 @@ t.test('what slots see of the host goes through the container', async (t) => {
 })
 
 t.test('a container that is told to end has as long as its commands may go on', async (t) => {
-  const spec = containerSpec(loadConfig({ drainMs: 5_500, maxReuses: 7 }, {}), 0)
+  const spec = containerSpec(planOf(loadConfig({ drainMs: 5_500, maxReuses: 7 }, {})), 0)
   t.equal(spec.StopTimeout, 16)
   const { Cmd = [] } = spec
   t.equal(Cmd[Cmd.indexOf('--drain-ms') + 1], '5500')
   t.equal(Cmd[Cmd.indexOf('--max-reuses') + 1], '7')
   t.match(readLabels(spec.Labels ?? {}), { shape: { drainMs: 5_500, maxReuses: 7 } })
-  t.equal(containerSpec(loadConfig({ drainMs: 0 }, {}), 0).StopTimeout, undefined)
+  t.equal(containerSpec(planOf(loadConfig({ drainMs: 0 }, {})), 0).StopTimeout, undefined)
 })
 
 t.test('only jails get more than Docker gives by itself', async (t) => {
-  const hostConfig = (isolation: 'auto' | 'jail' | 'uid' | 'none') => containerSpec(loadConfig({ isolation }, {}), 0).HostConfig
+  const hostConfig = (isolation: 'auto' | 'jail' | 'uid' | 'none') => containerSpec(planOf(loadConfig({ isolation }, {})), 0).HostConfig
   for (const isolation of ['auto', 'jail'] as const) {
     t.same(hostConfig(isolation)?.CapAdd, ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE'])
     t.same(hostConfig(isolation)?.SecurityOpt, ['seccomp=unconfined', 'apparmor=unconfined'])
@@ -76,7 +78,7 @@ t.test('only jails get more than Docker gives by itself', async (t) => {
 })
 
 t.test('the limit of processes grows with the slots, up to what Linux has', async (t) => {
-  const limit = (slots: number) => containerSpec(loadConfig({ slots }, {}), 0).HostConfig?.PidsLimit
+  const limit = (slots: number) => containerSpec(planOf(loadConfig({ slots }, {})), 0).HostConfig?.PidsLimit
   t.equal(limit(1), 2048)
   t.equal(limit(1000), 32_768)
 })

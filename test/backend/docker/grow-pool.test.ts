@@ -33,7 +33,9 @@ function scripted(containers: PoolContainer[], more: Partial<GrowContext> = {}):
 function container(index: number, state = 'running'): PoolContainer {
   const shape = { image: 'i', slots: 1, isolation: 'auto', network: 'outbound', limits: {}, networkAllow: [], mounts: [] }
   const id = `made-${index}`
-  return { id, pool: 'p', index, state, status: 'Up', createdAtMs: 0, run: id, endpoint: { url: 'http://127.0.0.1:1' }, shape }
+  const version = { id: '1a2b3c4d', generation: 0, image: 'i' }
+  const engine = { state, status: 'Up', createdAtMs: 0, imageId: 'sha256:1', run: id, endpoint: { url: 'http://127.0.0.1:1' } }
+  return { id, pool: 'p', index, shape, version, ...engine }
 }
 
 t.test('fills the lowest indexes, and what ended makes room first', async (t) => {

@@ -9,6 +9,7 @@ const record: ServerRecord = {
   socketPath: '/nowhere/server.sock',
   stateDir: '/nowhere/state',
   ready: false,
+  version: { id: '1a2b3c4d', generation: 0, image: null },
   shape: { image: null, slots: 1, isolation: 'none', network: 'host', limits: {}, networkAllow: [], mounts: [] },
 }
 

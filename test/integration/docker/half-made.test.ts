@@ -16,7 +16,9 @@ t.test('a container whose maker died before it started it', { skip, timeout: 120
   const { pool, backend, hasVolume } = await dockerPool(t, { image })
   const engine = new DockerEngine()
   t.teardown(() => engine.close())
-  const made = await engine.docker.createContainer(containerSpec(loadConfig({ pool, image }, {}), 0))
+  const made = await engine.docker.createContainer(
+    containerSpec({ config: loadConfig({ pool, image }, {}), image, version: { id: '', generation: 0 }, mounts: [] }, 0),
+  )
   const volume = (await made.inspect()).Mounts[0]?.Name ?? ''
 
   const [container] = await listPoolContainers(engine, pool)
