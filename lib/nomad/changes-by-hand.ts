@@ -37,7 +37,13 @@ export function changesByHand(job: Job, { pool, version }: Pick<PoolJob, 'pool' 
   const { TaskGroups, Meta: _, Priority = defaultPriority, ...rest } = made
   const [group] = TaskGroups as Record<string, unknown>[]
   const found = job.TaskGroups.find(({ Name }) => Name === newest.name)
-  return [...differences({ ...rest, Priority }, job, ''), ...differences(group, found, `group ${newest.name}: `)]
+  return [...differences({ ...rest, Priority }, job, ''), ...differences(group, found && withoutImplied(found), `group ${newest.name}: `)]
+}
+
+/** Without what Nomad itself asks of a node, for a task is ended by a signal. */
+function withoutImplied(group: Record<string, unknown>): Record<string, unknown> {
+  const constraints = (group.Constraints ?? []) as { LTarget?: string }[]
+  return { ...group, Constraints: constraints.filter(({ LTarget }) => LTarget !== '${attr.os.signals}') }
 }
 
 function differences(made: unknown, found: unknown, where: string): string[] {

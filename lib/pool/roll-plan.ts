@@ -56,7 +56,8 @@ export function planRoll({ newest, earlier }: Versions, needs: PoolNeeds): Omit<
     serve: [...serve, ...wanted],
     drain: leaving,
     retire: retire.map((one) => one.id),
-    grow: keepsServing && !full ? live + 1 : undefined,
+    // One that is silent may yet serve: another would be silent, too.
+    grow: keepsServing && !full && newest.every(({ load }) => load) ? live + 1 : undefined,
   }
 }
 

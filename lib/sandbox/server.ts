@@ -231,6 +231,8 @@ export class SandboxServer {
       logger: false,
       bodyLimit: maxJsonBytes,
       forceCloseConnections: true,
+      // Who asks while it ends is answered by its tables, or not at all: the framework's own refusal would be no error of a sandbox server.
+      return503OnClosing: false,
       // Kept alive for as long as a client keeps its side: a command must not find its connection closed.
       keepAliveTimeout: 0,
       routerOptions: { maxParamLength: 200 },

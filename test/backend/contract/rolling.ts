@@ -32,10 +32,8 @@ export async function rollingContract(t: Test, subject: ContractSubject): Promis
   })
 
   await t.test('who begins a change and ends leaves two versions, and one who comes again makes no third', async (t) => {
-    for (const change of ['roll', 'roll'] as const) {
-      if (plan.env) await otherProcess({ ...changed, change }, plan.env, { list: true })
-      else await (await open({ ...changed, change })).close()
-    }
+    if (plan.env) await otherProcess({ ...changed, change: 'roll' }, plan.env, { list: true })
+    await (await open({ ...changed, change: 'roll' })).close()
     const status = await before.status()
     t.same(status.containers.map((one) => one.earlier).sort(), [false, true])
     t.equal(new Set(versions(status).map((one) => one.version)).size, 2)
