@@ -42,11 +42,16 @@ export function isEarlier(one: PoolVersion, other: PoolVersion): boolean {
   return one.generation === other.generation ? one.id < other.id : one.generation < other.generation
 }
 
-/** The containers that live and are not of the newest version: those that are to go. */
+/** The newest version of these containers: of those that serve, else of those that may come to serve. One that does not serve yet may never do so. */
+export function newestOf(containers: readonly Container[]): PoolVersion | undefined {
+  const ready = containers.filter((one) => one.state === 'ready')
+  return newestVersion((ready.length > 0 ? ready : containers.filter((one) => one.state !== 'dead')).map((one) => one.version))
+}
+
+/** The containers that live and are of an earlier version than the newest: those that are to go. */
 export function earlierContainers(containers: readonly Container[]): Container[] {
-  const live = containers.filter((one) => one.state !== 'dead')
-  const newest = newestVersion(live.map((one) => one.version))
-  return newest ? live.filter(({ version }) => version && isEarlier(version, newest)) : []
+  const newest = newestOf(containers)
+  return newest ? containers.filter(({ state, version }) => state !== 'dead' && version && isEarlier(version, newest)) : []
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Container } from '../backend/backend.ts'
-import { earlierContainers, newestVersion } from '../backend/pool-version.ts'
+import { earlierContainers, newestOf } from '../backend/pool-version.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
@@ -82,7 +82,7 @@ export async function poolStatus(
     network: (['host', 'outbound', 'none'] as const).find((level) => serving.some((one) => one.network === level)) ?? null,
     network_reason: serving.find((one) => one.networkReason !== null)?.networkReason ?? null,
     limits: serving.length === 0 ? null : serving.map((one) => one.limits).reduce(weakerLimits),
-    version: newestVersion(all.filter((one) => one.state !== 'dead').map((one) => one.version))?.id ?? null,
+    version: newestOf(all)?.id ?? null,
     changed_by_hand: changedByHand,
     containers,
     totals: {

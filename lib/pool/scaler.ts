@@ -1,4 +1,4 @@
-import { earlierContainers, isEarlier, newestVersion } from '../backend/pool-version.ts'
+import { earlierContainers, isEarlier, newestOf } from '../backend/pool-version.ts'
 import type { Clock } from '../sandbox/clock.ts'
 import { longestLoadWindowMs } from '../wire/load.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
@@ -133,7 +133,7 @@ export class Scaler {
 
   /** What ended of an earlier version is not made again, so that nobody else would come to remove it. */
   async #removeEnded({ all }: Look): Promise<void> {
-    const newest = newestVersion(all.filter((one) => one.state !== 'dead').map((one) => one.version))
+    const newest = newestOf(all)
     if (!newest) return
     for (const one of all) {
       if (one.state === 'dead' && !one.ending && one.version && isEarlier(one.version, newest)) {

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import type { Backend } from '../backend/backend.ts'
 import { type Notice, openBackend } from '../backend/open-backend.ts'
-import { earlierContainers, newestVersion } from '../backend/pool-version.ts'
+import { earlierContainers, newestOf } from '../backend/pool-version.ts'
 import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
@@ -88,6 +88,8 @@ export class SlotPool implements AsyncDisposable {
   readonly #onNotice: Notice
   #lastNotice = ''
   #lastChangedByHand = ''
+  /** The generation that this process had the pool changed to. */
+  #changedTo: number | undefined
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
@@ -313,7 +315,12 @@ export class SlotPool implements AsyncDisposable {
       const seen = JSON.stringify(status.containers.map(({ id, state, slots }) => [id, state, slots.map((slot) => slot.lease_id)]))
       if (seen !== last) onProgress(status)
       last = seen
-      if (!status.containers.some((one) => one.earlier)) break
+      if (!status.containers.some((one) => one.earlier)) {
+        const { generation = 0 } = newestOf((await this.#containers.look(signal)).all) ?? {}
+        if (generation >= (this.#changedTo ?? 0)) break
+        // All that there was of the new version died.
+        await this.#checkShape('roll', signal)
+      }
       await turnOrAbort(this.#scaler.look(), signal)
       const { failure } = this.#growth
       if (failure && !failure.retryable) throw failure
@@ -508,13 +515,13 @@ export class SlotPool implements AsyncDisposable {
     if (!shape) return
     if (change !== 'refuse' && this.#backend.roll) {
       await this.#backend.roll(changedShape(this.config, shape), { force: change === 'force', signal })
+      this.#changedTo = newestOf(await this.#backend.list(signal))?.generation
       return
     }
     const difference = shapeDifference(this.config, shape)
     if (!difference) return
     const { option, running, got } = difference
-    const containers = await this.#backend.list(signal)
-    const version = newestVersion(containers.filter((one) => one.state !== 'dead').map((one) => one.version))
+    const version = newestOf(await this.#backend.list(signal))
     const since = version && version.generation > 0 ? ` since it was changed to version ${version.id}` : ''
     throw new SlotpoolError(
       'POOL_CONFIG_MISMATCH',

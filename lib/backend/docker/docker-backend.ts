@@ -86,7 +86,13 @@ export class DockerBackend implements Backend {
     const newest = newestContainer(found)
     if (!newest) return false
     const plan = await new ContainerPlans(this.#engine, this.#config, this.#env).changed(shape, newest.version.generation + 1)
-    if (plan.version.id === newest.version.id && !force) return false
+    if (plan.version.id === newest.version.id && !force) {
+      const same = found.filter(({ version }) => version.generation === newest.version.generation)
+      const described = await Promise.all(same.map((one) => this.#describe(one, signal)))
+      // Whoever began it may have died over it.
+      if (!described.some((one) => one.state === 'ready')) await this.grow(found.filter((one) => one.state !== 'created').length, signal)
+      return false
+    }
     const containers = await this.#grow(
       found.length + 1,
       async (now) => {

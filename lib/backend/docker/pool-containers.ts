@@ -39,10 +39,12 @@ export function isLive(container: PoolContainer): boolean {
   return liveStates.has(container.state)
 }
 
-/** One of those that live and are of the newest version; undefined when none lives. */
+/** One of those that were started and are of the newest version; undefined when none lives. One that was only made may never be started. */
 export function newestContainer(containers: readonly PoolContainer[]): PoolContainer | undefined {
+  const live = containers.filter(isLive)
+  const started = live.filter((one) => one.state !== 'created')
   let newest: PoolContainer | undefined
-  for (const one of containers) if (isLive(one) && (!newest || isEarlier(newest.version, one.version))) newest = one
+  for (const one of started.length > 0 ? started : live) if (!newest || isEarlier(newest.version, one.version)) newest = one
   return newest
 }
 

@@ -142,7 +142,9 @@ export class FakeBackend implements Backend {
 
   get #newest(): FakeContainer | undefined {
     let newest: FakeContainer | undefined
-    for (const one of this.#containers) if (one.alive && (!newest || isEarlier(newest.version, one.version))) newest = one
+    const alive = this.#containers.filter((one) => one.alive)
+    const started = alive.filter((one) => !one.starting)
+    for (const one of started.length > 0 ? started : alive) if (!newest || isEarlier(newest.version, one.version)) newest = one
     return newest
   }
 

@@ -210,12 +210,12 @@ export class LocalBackend implements Backend {
   }
 }
 
-/** The record of one of those that live and are of the newest version. */
+/** The record of one of those that serve and are of the newest version; where none serves, of those that live. */
 function newestRecord(servers: readonly PoolServer[]): ServerRecord | undefined {
+  const live = servers.flatMap(({ life, record }) => (record && life !== 'gone' ? [record] : []))
+  const serving = live.filter((one) => one.ready)
   let newest: ServerRecord | undefined
-  for (const { life, record } of servers) {
-    if (record && life !== 'gone' && (!newest || isEarlier(newest.version, record.version))) newest = record
-  }
+  for (const one of serving.length > 0 ? serving : live) if (!newest || isEarlier(newest.version, one.version)) newest = one
   return newest
 }
 

@@ -1,6 +1,6 @@
 import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
-import type { PoolJob } from '../../nomad/job-spec.ts'
+import { groupNameOf, type PoolJob } from '../../nomad/job-spec.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
@@ -33,22 +33,20 @@ export function growPool(pool: NomadPool, count: number, signal: AbortSignal): P
 }
 
 /**
- * Begins to change the pool: makes one container more than live, of a group of its own, and takes that group back when it does not come to serve.
+ * Begins to change the pool: makes one container of a group of its own, beside those of other groups, and takes that group back when it does not come to
+ * serve. Where another process began the same, it is waited for.
  *
  * @throws {SlotpoolError} as {@link growPool}; `POOL_CONFIG_MISMATCH` when another process changed the pool to something else meanwhile.
  */
 export function growByGroup(pool: NomadPool, spec: PoolJob, id: string, signal: AbortSignal): Promise<void> {
-  return growBy(
-    { ...pool, job: spec },
-    (live) => live + 1,
-    signal,
-    () => addGroup(pool, spec, id, signal),
-  )
+  const own = groupNameOf(spec.generation ?? 0)
+  const countFor = (live: readonly AllocationStub[]) => live.filter((one) => one.TaskGroup !== own).length + 1
+  return growBy({ ...pool, job: spec }, countFor, signal, () => addGroup(pool, spec, id, signal))
 }
 
 async function growBy(
   pool: NomadPool,
-  countFor: (live: number) => number,
+  countFor: (live: readonly AllocationStub[]) => number,
   signal: AbortSignal,
   begin?: () => Promise<Registered | null>,
 ): Promise<void> {
@@ -59,7 +57,7 @@ async function growBy(
     changedTo: null,
   }
   try {
-    await grow(pool, countFor(before.filter(isLive).length), before, growth, signal, begin)
+    await grow(pool, countFor(before.filter(isLive)), before, growth, signal, begin)
   } catch (error) {
     await undoGrowth(pool, growth, error)
   }
@@ -86,7 +84,7 @@ async function grow(
     if (isNew) await pool.token.ensure(signal)
     const dead = new Set(before.filter(endedByItself).map((one) => one.ID))
     // Nomad replaces neither what failed nor what ended well unless it has reason to look. What a change adds replaces nothing.
-    const isShort = !begin && (dead.size > 0 || registered === null) && before.filter(isLive).length < count
+    const isShort = (registered === null || (!begin && dead.size > 0)) && before.filter(isLive).length < count
     const replacing = isShort ? await replaceDead(pool, signal) : undefined
     await untilServed(pool, { count, ensureCount, dead, awaited: replacing ?? registered?.EvalID }, signal)
   } finally {

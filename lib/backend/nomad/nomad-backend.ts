@@ -8,7 +8,7 @@ import { poolCount, poolGroups } from '../../nomad/pool-groups.ts'
 import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { checkRemoteMounts } from '../host-mounts.ts'
-import { type PoolVersion, versionId, withShape } from '../pool-version.ts'
+import { type PoolVersion, refuseOtherChange, versionId, withShape } from '../pool-version.ts'
 import { silence } from './answering.ts'
 import { changedJob, refuseFixedPlacement, refuseLossOfChanges } from './changed-job.ts'
 import { allocationEndpoint, isLive, type PoolAllocation, poolAllocations, toContainer } from './containers.ts'
@@ -81,12 +81,23 @@ export class NomadBackend implements Backend {
     const running = readGroupMeta(newest?.meta)
     if (job === null || !newest || poolCount(job) === 0 || !running) return false
     const id = versionId(shape, own.version)
-    if (id === groupVersion(newest).id && !force) return false
+    const isSame = id === groupVersion(newest).id
+    if (
+      isSame &&
+      !force &&
+      (await this.#list(signal)).some((one) => one.state === 'ready' && one.version?.generation === newest.generation)
+    ) {
+      return false
+    }
     refuseFixedPlacement(own.pool, running.shape.placement, shape.placement ?? {})
-    if (!force) refuseLossOfChanges(own.pool, changesByHand(job, own))
-    const spec = changedJob(own, shape, newest.generation + 1)
+    // What another process began, and may have died over, is waited for.
+    const isBegun = isSame && !force
+    if (!force && !isBegun) refuseLossOfChanges(own.pool, changesByHand(job, own))
+    const spec = changedJob(own, shape, newest.generation + (isBegun ? 0 : 1))
     await this.#whileOpen(signal, (either) => growByGroup(this.#pool, spec, id, either))
-    return true
+    const [now] = poolGroups(await readJob(client, jobId, signal))
+    refuseOtherChange(own.pool, now && groupVersion(now), { id, generation: spec.generation ?? 0 })
+    return !isBegun
   }
 
   async changedByHand(signal?: AbortSignal): Promise<string[]> {

@@ -49,7 +49,7 @@ function setNewest(pool: NomadPool, job: Job, count: number, before: readonly Al
 }
 
 /**
- * Adds a group with one container to a job whose newest group was of `generation`.
+ * Adds a group with one container to a job; groups in which nothing lives are left out from then on.
  *
  * @returns null when another process added the same one.
  * @throws {SlotpoolError} `POOL_CONFIG_MISMATCH` when another process added another one.
@@ -67,7 +67,9 @@ export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signa
     if (newest.generation === own.generation) return null
     await pool.token.ensure(signal)
     const { priority } = spec.placement
-    const groups = [...job.TaskGroups, poolGroupSpec(spec)]
+    const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
+    const kept = job.TaskGroups.filter(({ Name }) => allocations.some((one) => one.TaskGroup === Name && isLive(one)))
+    const groups = [...kept, poolGroupSpec(spec)]
     const registered = await unlessChanged(setJobGroups(pool.client, { ...job, ...(priority ? { Priority: priority } : {}) }, groups))
     if (registered !== null) return registered
   }
