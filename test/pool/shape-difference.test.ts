@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { PoolShape } from '../../lib/backend/backend.ts'
 import { loadConfig, type SlotPoolOptions } from '../../lib/config.ts'
-import { shapeDifference } from '../../lib/pool/shape-difference.ts'
+import { changedShape, shapeDifference } from '../../lib/pool/shape-difference.ts'
 
 const shape: PoolShape = {
   image: null,
@@ -52,4 +52,16 @@ t.test('where containers may be, for a backend that has a choice', async (t) => 
   t.same(at({ datacenters: ['a'] }), { option: 'nomad.datacenters', running: 'a, b', got: 'a' })
   t.same(at({ memoryMb: 512 }), { option: 'nomad.memoryMb', running: 'its default', got: 512 })
   t.equal(difference({ nomad: { priority: 50 } }), undefined)
+})
+
+t.test('a pool that is changed has what was named, and all else as it runs', async (t) => {
+  const changed = (options: SlotPoolOptions, running = shape) => changedShape(loadConfig(options, {}), running)
+  t.same(changed({}), shape)
+  t.same(changed({ slots: 3, limits: { openFiles: 64 } }), { ...shape, slots: 3, limits: { processes: 100, openFiles: 64 } })
+  t.same(changed({ image: 'any' }), shape, 'where there is no image')
+  t.same(changed({ image: 'i:2' }, { ...shape, image: 'i:1' }).image, 'i:2')
+  t.same(changed({ mounts: [], drainMs: 0, maxReuses: 3 }), { ...shape, mounts: [], drainMs: 0, maxReuses: 3 })
+  const placed = { ...shape, placement: { priority: 80, cpuMhz: 500 } }
+  t.same(changed({ nomad: { memoryMb: 600 } }, placed).placement, { priority: 80, cpuMhz: 500, memoryMb: 600 })
+  t.same(changed({ nomad: { cores: 2 } }, placed).placement, { priority: 80, cores: 2 }, 'one instead of the other')
 })

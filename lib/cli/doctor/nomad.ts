@@ -8,6 +8,7 @@ import { checkDocker } from './docker.ts'
 import { installCommand } from './install-command.ts'
 import type { Machine } from './machine.ts'
 import { type AgentReport, askAgent } from './nomad-agent.ts'
+import { changedJobText } from './pool-job.ts'
 import { programVersion } from './program-version.ts'
 
 /**
@@ -20,13 +21,14 @@ export async function checkNomad(config: Config, machine: Machine, signal: Abort
     askAgent(config.nomad, signal),
     path === undefined ? null : programVersion(path, ['version'], machine.env, signal),
   ])
+  const changed = agent.state === 'well' ? await changedJobText(config, signal) : ''
   const program =
     path === undefined ? 'no program nomad on PATH' : `program ${path}${programsVersion === null ? '' : ` ${programsVersion}`}`
   return {
     name: 'nomad',
     found: path !== undefined || agent.state === 'well' || agent.state === 'forbidden',
     version: agent.version ?? programsVersion,
-    detail: `${agent.detail}; ${program}`,
+    detail: `${agent.detail}; ${program}${changed}`,
     mend: await mend(agent, path, config, machine, signal),
   }
 }

@@ -1,9 +1,12 @@
 import t from 'tap'
 import type { PoolShape } from '../../../lib/backend/backend.ts'
+import { checkNomad } from '../../../lib/cli/doctor/nomad.ts'
+import { loadConfig } from '../../../lib/config.ts'
 import { type Job, readJob, registerJob } from '../../../lib/nomad/jobs.ts'
 import type { OpenOptions } from '../../../lib/pool/slot-pool.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
+import { bareMachine, noAbort } from '../../fixtures/doctor-machine.ts'
 import { dyingManager } from '../../fixtures/dying-manager.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
@@ -72,6 +75,8 @@ t.test('a pool on a real Nomad is changed by a group of its own', { skip }, asyn
     t.same(memoryOf(await readJob(agent.client, test.jobId)), [600], 'growing changed nothing but the count')
     t.same(await groups(), [['sandbox-1', 2]])
     t.same((await pool.status()).changed_by_hand, [change])
+    const config = loadConfig({ pool: options.pool as string, nomad: agent.connection }, {})
+    t.match((await checkNomad(config, bareMachine(), noAbort())).detail, `; the job of pool ${options.pool} was changed by hand: ${change}`)
     await t.rejects(open({ slots: 4, change: 'roll' }), {
       code: 'POOL_CHANGED_BY_HAND',
       message: new RegExp(change),
