@@ -1,4 +1,5 @@
-export type { Backend, Container, PoolShape } from './backend/backend.ts'
+export type { Backend, Container, PoolShape, RollOptions } from './backend/backend.ts'
+export type { PoolVersion } from './backend/pool-version.ts'
 export type { Config, SlotPoolOptions } from './config.ts'
 export { type ErrorBody, type ErrorCode, errorTable, SlotpoolError } from './errors.ts'
 export { type Failure, type FailureKind, failureKinds } from './failure.ts'

@@ -79,8 +79,10 @@ export class Scaler {
     this.#wantedAtMs = nowMs
     const loads = await this.#health.ask(ready, { withinMs: 0, keep: 0 }, signal)
     const { max, stuck } = this.#options.needs()
-    // What makes room for a newer version serves again only where that cannot be had.
-    const kept = ready.length > max || stuck ? [] : earlierContainers(ready.map((one) => one.container))
+    const giving = ready.filter(({ container }) => loads.get(container.id)?.state === 'serving').length
+    // What makes room for a newer version serves again only where there are too few without it, and no more can be made.
+    const isWanted = giving < max && (ready.length > max || stuck)
+    const kept = isWanted ? [] : earlierContainers(ready.map((one) => one.container))
     const drained = ready.filter(({ container }) => loads.get(container.id)?.state === 'draining' && !kept.includes(container))
     const back = await Promise.all(drained.map(({ client }) => client.setDraining(false, 1_000, signal).catch(() => undefined)))
     return back.some((load) => load?.state === 'serving')

@@ -133,3 +133,17 @@ t.test('a version is another for each thing that makes a difference, and for not
   const described = { ...shape, mounts: [{ ...mount, description: 'of others' }] }
   t.equal(versionId(described, ''), versionId({ ...shape, mounts: [mount] }, ''))
 })
+
+t.test('what makes room for a newer version does not serve again for those who wait, where others have taken its place', async (t) => {
+  const { backend, open, pool } = await fakePool(t, { slots: 1, min: 1, max: 1 })
+  const holder = await pool.lease('holder')
+  const next = await open({ change: 'force' })
+  await next.tend()
+  await pool.lease('other')
+  await t.rejects(pool.lease('waits', { waitMs: 50 }), { code: 'POOL_FULL' })
+  t.match(
+    (await pool.status()).containers.find((one) => one.id === holder.containerId),
+    { earlier: true, state: 'draining' },
+  )
+  t.equal(backend.usage().containers, 2)
+})

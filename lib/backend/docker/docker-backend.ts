@@ -89,8 +89,9 @@ export class DockerBackend implements Backend {
     if (plan.version.id === newest.version.id && !force) {
       const same = found.filter(({ version }) => version.generation === newest.version.generation)
       const described = await Promise.all(same.map((one) => this.#describe(one, signal)))
-      // Whoever began it may have died over it.
-      if (!described.some((one) => one.state === 'ready')) await this.grow(found.filter((one) => one.state !== 'created').length, signal)
+      const isReady = described.some((one) => one.state === 'ready')
+      // Whoever began it may have died over it: what was started is waited for, what never was goes.
+      await this.grow(isReady ? 1 : found.filter((one) => one.state !== 'created').length, signal)
       return false
     }
     const containers = await this.#grow(
