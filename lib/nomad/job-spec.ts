@@ -68,6 +68,9 @@ const imagePullTimeout = '30m'
 /** A delay in Nomad's reschedule policy so long that it never passes by itself: 100 days, and still an exact number in JSON. */
 const neverMs = 100 * 24 * 3600 * 1000
 
+/** While a deployment runs Nomad refuses to scale, and a group is never changed. */
+export const noDeployments = { MaxParallel: 0 } as const
+
 const nanoseconds = (ms: number): number => ms * 1_000_000
 
 export const poolJobId = (pool: string): string => `slotpool-${pool}`
@@ -98,8 +101,7 @@ export function poolJobSpec(job: PoolJob): { ID: string } & Record<string, unkno
     NodePool: nodePool,
     ...(priority === undefined ? {} : { Priority: priority }),
     Meta: { slotpool_pool: job.pool },
-    // No deployments: while one runs Nomad refuses to scale, and a group is never changed.
-    Update: { MaxParallel: 0 },
+    Update: noDeployments,
     TaskGroups: [poolGroupSpec(job)],
   }
 }

@@ -52,12 +52,13 @@ export function planRoll({ newest, earlier }: Versions, needs: PoolNeeds): Omit<
   const wanted = full && giving < enough ? back.slice(0, enough - giving).map((one) => one.id) : []
   const leaving = drain.filter((id) => !wanted.includes(id))
   const retire = earlier.filter((one, at) => leaving.includes(one.id) && one.load?.leased === 0 && !isKept(earlier, at, leaving, needs))
+  const left = live - retire.length
   return {
     serve: [...serve, ...wanted],
     drain: leaving,
     retire: retire.map((one) => one.id),
     // One that is silent may yet serve: another would be silent, too.
-    grow: keepsServing && !full && newest.every(({ load }) => load) ? live + 1 : undefined,
+    grow: keepsServing && left <= needs.max && !needs.stuck && newest.every(({ load }) => load) ? left + 1 : undefined,
   }
 }
 

@@ -525,8 +525,7 @@ export class SlotPool implements AsyncDisposable {
     const since = version && version.generation > 0 ? ` since it was changed to version ${version.id}` : ''
     throw new SlotpoolError(
       'POOL_CONFIG_MISMATCH',
-      `pool ${this.config.pool} runs with ${option} ${running}${since}, got ${got}; \`slotpool up --roll\` changes it container by container; ` +
-        'or run `slotpool down` first, or use another TERMINAL_POOL',
+      `pool ${this.config.pool} runs with ${option} ${running}${since}, got ${got}; \`slotpool up --roll\` changes it container by container`,
       { details: { option, running, got, ...(version ? { version: version.id } : {}) } },
     )
   }

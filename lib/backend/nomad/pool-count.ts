@@ -1,6 +1,6 @@
 import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
-import { type PoolJob, poolGroupSpec, poolJobSpec } from '../../nomad/job-spec.ts'
+import { noDeployments, type PoolJob, poolGroupSpec, poolJobSpec } from '../../nomad/job-spec.ts'
 import { type Job, type Registered, readJob, registerJob, setJobGroups } from '../../nomad/jobs.ts'
 import { poolCount, poolGroups } from '../../nomad/pool-groups.ts'
 import { refuseOtherChange } from '../pool-version.ts'
@@ -70,7 +70,9 @@ export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signa
     const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
     const kept = job.TaskGroups.filter(({ Name }) => allocations.some((one) => one.TaskGroup === Name && isLive(one)))
     const groups = [...kept, poolGroupSpec(spec)]
-    const registered = await unlessChanged(setJobGroups(pool.client, { ...job, ...(priority ? { Priority: priority } : {}) }, groups))
+    // What Nomad has of the job's own update it does not hand on to a group that comes later.
+    const ofAll = { Update: noDeployments, ...(priority ? { Priority: priority } : {}) }
+    const registered = await unlessChanged(setJobGroups(pool.client, { ...job, ...ofAll }, groups))
     if (registered !== null) return registered
   }
 }

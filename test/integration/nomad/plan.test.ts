@@ -68,7 +68,10 @@ t.test('what would change is shown, and nothing is changed', { skip: withoutNoma
   const other = await plan('--image', 'slotpool/other:1', '--slots', '3')
   t.match(other.stdout, new RegExp(`^± job ${id}\n`))
   t.match(other.stdout, `image: "${image}" => "slotpool/other:1"`)
-  t.match(other.stdout, /group sandbox \(1 create\/destroy update\)\n {4}± task sandbox-server \(forces create\/destroy update\)\n/)
+  t.match(
+    other.stdout,
+    /group sandbox \(1 create\/destroy update\)\n( {4}.*\n)* {4}± task sandbox-server \(forces create\/destroy update\)\n/,
+  )
   t.equal((await readJob(client, id))?.JobModifyIndex, before)
 
   const current = await readJob(client, id)

@@ -1,8 +1,11 @@
 import t from 'tap'
 import type { PoolShape } from '../../../lib/backend/backend.ts'
+import { poolJobOf } from '../../../lib/backend/nomad/pool-job.ts'
 import { checkNomad } from '../../../lib/cli/doctor/nomad.ts'
 import { loadConfig } from '../../../lib/config.ts'
+import { poolJobSpec } from '../../../lib/nomad/job-spec.ts'
 import { type Job, readJob, registerJob } from '../../../lib/nomad/jobs.ts'
+import { planJob } from '../../../lib/nomad/plan.ts'
 import type { OpenOptions } from '../../../lib/pool/slot-pool.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
@@ -56,6 +59,9 @@ t.test('a pool on a real Nomad is changed by a group of its own', { skip }, asyn
     await pool.finishChange()
     t.same(await groups(), [['sandbox-1', 1]], 'the group of before went with the last of its containers')
     t.match(await backend.list(), [{ index: 0, state: 'ready', version: { generation: 1 } }])
+    const { backend: _, ...settings } = changed
+    const spec = poolJobSpec({ ...poolJobOf(loadConfig(settings, {})), generation: 1, count: 1 })
+    t.equal((await planJob(agent.client, spec)).Diff.Type, 'None', 'the job is as one that was never changed')
   })
 
   await t.test('a job that was changed by hand is kept so, and said to be', async (t) => {
