@@ -105,12 +105,14 @@ async function ask(client: SandboxClient | undefined, signal: AbortSignal | unde
 
 function containerStatus(container: Container, answer: ServerStatus | string | undefined, earlier: boolean): ContainerStatus {
   const { id, node, state, version } = container
-  const base = { id, node, version: version?.id ?? null, image: version?.image ?? null, earlier }
-  if (answer === undefined) return { ...base, state, ...(container.reason ? { reason: container.reason } : {}), slots: [] }
-  if (typeof answer === 'string') return { ...base, state: 'unreachable', reason: answer, slots: [] }
+  const made = { version: version?.id ?? null, image: version?.image ?? null, earlier }
+  if (answer === undefined) return { id, node, state, ...made, ...(container.reason ? { reason: container.reason } : {}), slots: [] }
+  if (typeof answer === 'string') return { id, node, state: 'unreachable', ...made, reason: answer, slots: [] }
   return {
-    ...base,
+    id,
+    node,
     state: state === 'ready' && answer.state !== 'serving' ? answer.state : state,
+    ...made,
     ...(answer.isolationReason ? { reason: answer.isolationReason } : {}),
     slots: answer.slots.map(({ slot, state: slotState, reason, lease }) => ({
       slot,

@@ -27,7 +27,8 @@ t.test('up, status, release and down', async (t) => {
     const { stdout } = await run(['status', '--json'])
     t.match(stdout, /^\{.*\}\n$/)
     const status = JSON.parse(stdout)
-    t.same(Object.keys(status), ['pool', 'backend', 'isolation', 'root', 'network', 'network_reason', 'limits', 'containers', 'totals'])
+    const inForceNames = ['isolation', 'root', 'network', 'network_reason', 'limits']
+    t.same(Object.keys(status), ['pool', 'backend', ...inForceNames, 'version', 'changed_by_hand', 'containers', 'totals'])
     t.match(status, {
       pool,
       backend: 'local',
@@ -41,7 +42,7 @@ t.test('up, status, release and down', async (t) => {
     const container = containers.find((one) => one.slots.some(({ state }) => state === 'leased')) as Container & { reason?: string }
     const { reason, ...rest } = container
     t.equal(reason === undefined, status.isolation === 'jail', 'why it is not the strongest isolation')
-    t.same(Object.keys(rest), ['id', 'node', 'state', 'slots'])
+    t.same(Object.keys(rest), ['id', 'node', 'state', 'version', 'image', 'earlier', 'slots'])
     t.match(container, { id: /^.+$/, node: /^.+$/, state: 'ready' })
     for (const slot of container.slots)
       t.same(Object.keys(slot), ['slot', 'state', 'reason', 'task_id', 'lease_id', 'owner', 'metadata', 'expires_at'])
