@@ -25,6 +25,6 @@ t.test('the reference job and the agent’s configuration', { skip: await nomadS
 
 t.test('the reference job is the one slotpool registers for the default pool', { skip: await nomadSkip() }, async (t) => {
   const { Job: written } = JSON.parse(await nomad('job', 'run', '-output', reference))
-  const version = written.Meta.slotpool_version
+  const version = written.TaskGroups[0].Meta.slotpool_version
   t.match(written, poolJobSpec({ ...poolJobOf(loadConfig({}, {})), version, count: 1 }))
 })
