@@ -4,7 +4,7 @@ import { cancelled } from './registry-errors.ts'
 
 /** After so many attempts in a row that moved nothing, a transfer is given up. */
 const fruitlessAttempts = 5
-const firstPauseMs = 100
+const firstPauseMs = 50
 /** No byte for so long, and the connection counts as cut. */
 export const silentBodyMs = 60_000
 

@@ -24,6 +24,22 @@ t.test('references mean what they mean to Docker', async (t) => {
 })
 
 t.test('what is none is refused', async (t) => {
-  const bad = ['', 'A', 'a//b', 'a/', '/a', 'a b', 'a:', 'a:-x', 'a@sha256:1', 'a..b', '-a', 'http://h/a', 'h.example/A', `a:${'x'.repeat(129)}`, 'x'.repeat(300)]
+  const bad = [
+    '',
+    'A',
+    'a//b',
+    'a/',
+    '/a',
+    'a b',
+    'a:',
+    'a:-x',
+    'a@sha256:1',
+    'a..b',
+    '-a',
+    'http://h/a',
+    'h.example/A',
+    `a:${'x'.repeat(129)}`,
+    'x'.repeat(300),
+  ]
   for (const text of bad) t.throws(() => parseReference(text), { code: 'USAGE', message: /expected \[HOST\[:PORT\]\/\]NAME/ }, text)
 })

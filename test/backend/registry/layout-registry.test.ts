@@ -22,7 +22,11 @@ t.test('what is put there is an OCI image layout, and found by its name', async 
   t.match(JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')), {
     schemaVersion: 2,
     manifests: [
-      { digest: image.manifest.digest, size: image.manifest.sizeBytes, annotations: { 'org.opencontainers.image.ref.name': 'docker.io/mine/small:1' } },
+      {
+        digest: image.manifest.digest,
+        size: image.manifest.sizeBytes,
+        annotations: { 'org.opencontainers.image.ref.name': 'docker.io/mine/small:1' },
+      },
     ],
   })
   t.same(blobs(), names(image))
