@@ -1,4 +1,7 @@
 export type { Backend, Container, PoolShape } from './backend/backend.ts'
+export { openProvider } from './backend/open-backend.ts'
+export type { Notice, Provider, ProviderOptions } from './backend/provider.ts'
+export type { BuildTarget, Descriptor, ImageInfo, Registry, TransferOptions, TransferProgress } from './backend/registry/registry.ts'
 export type { Config, SlotPoolOptions } from './config.ts'
 export { type ErrorBody, type ErrorCode, errorTable, SlotpoolError } from './errors.ts'
 export { type Failure, type FailureKind, failureKinds } from './failure.ts'

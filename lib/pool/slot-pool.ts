@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import type { Backend } from '../backend/backend.ts'
-import { type Notice, openBackend } from '../backend/open-backend.ts'
+import { openBackend } from '../backend/open-backend.ts'
+import type { Notice } from '../backend/provider.ts'
 import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'

@@ -6,10 +6,12 @@ import { poolDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { resolveMounts } from '../host-mounts.ts'
+import type { Notice } from '../provider.ts'
 import { keepToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { containerName } from './container-spec.ts'
 import { DockerEngine } from './engine.ts'
+import { ensureImage } from './ensure-image.ts'
 import { followEvents } from './follow-events.ts'
 import { type GrowContext, growPool } from './grow-pool.ts'
 import { findHalfMade } from './half-made.ts'
@@ -26,6 +28,7 @@ export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #config: Config
   readonly #env: NodeJS.ProcessEnv
+  readonly #notice: Notice
   readonly #engine: DockerEngine
   /** Runs of containers that answered once: while they last, they are not asked again. */
   readonly #answered = new Set<string>()
@@ -40,11 +43,13 @@ export class DockerBackend implements Backend {
    * Connects to nothing yet.
    *
    * @param env where `DOCKER_HOST` and its like, and the place of the state folder, are read from.
+   * @param notice told that an image is pulled, and how far that is. Default: nobody is.
    * @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used.
    */
-  constructor(config: Config, env: NodeJS.ProcessEnv = process.env) {
+  constructor(config: Config, env: NodeJS.ProcessEnv = process.env, notice: Notice = () => {}) {
     this.#config = config
     this.#env = env
+    this.#notice = notice
     this.#engine = new DockerEngine(env)
     if (this.#engine.isLocal) return
     const { address, namedBy } = this.#engine.address
@@ -80,6 +85,7 @@ export class DockerBackend implements Backend {
     const mounts = await resolveMounts(this.#config, this.#env)
     const token = await this.token()
     let reaping: Promise<void> | undefined
+    let image: Promise<void> | undefined
     const context: GrowContext = {
       pool,
       list: () => listPoolContainers(engine, pool, signal),
@@ -87,6 +93,8 @@ export class DockerBackend implements Backend {
       describe: (one) => this.#describe(one, signal),
       make: async (index, either) => {
         reaping ??= reapLeftovers(engine, pool, this.#env)
+        image ??= ensureImage(engine, this.#config.image, { notice: this.#notice, env: this.#env, signal })
+        await image
         const made = await makeContainer(engine, this.#config, index, () => this.token(), mounts, either)
         if (made !== undefined) this.#answered.add(made.run)
         return made?.id

@@ -86,7 +86,7 @@ async function follow(
 }
 
 const overStatuses = new Set(['Pull complete', 'Already exists', 'Pushed', 'Layer already exists'])
-const movingStatuses = new Set(['Downloading', 'Pushing'])
+const movingStatuses = new Set(['Pulling fs layer', 'Preparing', 'Downloading', 'Pushing'])
 
 function progressOf({ status = '', id, progressDetail }: Message): TransferProgress | undefined {
   if (id === undefined) return undefined

@@ -6,6 +6,7 @@ import { jobCount, readJob } from '../../nomad/jobs.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { checkRemoteMounts } from '../host-mounts.ts'
+import type { Notice } from '../provider.ts'
 import { silence } from './answering.ts'
 import { allocationEndpoint, isLive, poolAllocations, toContainer } from './containers.ts'
 import { followPoolEvents } from './follow-events.ts'
@@ -30,8 +31,11 @@ export class NomadBackend implements Backend {
     lagMs: 0,
   })
 
-  /** @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read. */
-  constructor(config: Config) {
+  /**
+   * @param notice told that a node pulls the image, and how far that is. Default: nobody is.
+   * @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read.
+   */
+  constructor(config: Config, notice: Notice = () => {}) {
     const job = poolJobOf(config)
     this.#config = config
     const client = new NomadClient(config.nomad)
@@ -42,6 +46,7 @@ export class NomadBackend implements Backend {
       job,
       token: new VariableToken(client, pool),
       answered: new Set(),
+      notice,
     }
   }
 
