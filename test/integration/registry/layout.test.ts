@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
 import { mediaTypes } from '../../../lib/backend/registry/oci-documents.ts'
 import type { Descriptor, TransferProgress } from '../../../lib/backend/registry/registry.ts'
@@ -11,17 +11,18 @@ import { described, json, one, putSmallImage, wire } from '../../fixtures/small-
 
 const mebibyte = 1024 * 1024
 
-function layout(t: Test, name: string): { registry: LayoutRegistry; left: () => string[] } {
-  const folder = join(t.testdirName, name)
+function layoutIn(root: string, name: string): { registry: LayoutRegistry; left: () => string[] } {
+  const folder = join(root, name)
   const blobs = join(folder, 'blobs', 'sha256')
   const left = (): string[] => [...(existsSync(blobs) ? readdirSync(blobs) : []), ...(existsSync(`${folder}.incoming`) ? ['incoming'] : [])]
   return { registry: new LayoutRegistry(folder), left }
 }
 
 t.test('between layouts and a real registry', { skip: await registrySkip() }, async (t) => {
-  t.testdir()
+  const root = t.testdir()
+  const layout = (name: string) => layoutIn(root, name)
   const { host, folder } = await imageRegistry(t)
-  const { registry: here } = layout(t, 'here')
+  const { registry: here } = layout('here')
   const image = await putSmallImage(here.buildTarget(), 'mine/small:1', [10, 3 * mebibyte, 20])
   const remote = `${host}/mine/small:1`
 
@@ -35,7 +36,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
         .sort(),
       image.blobs.map(({ descriptor }) => descriptor.digest).sort(),
     )
-    const { registry: there, left } = layout(t, 'there')
+    const { registry: there, left } = layout('there')
     t.same(await there.pull(remote), image.manifest)
     t.same(await there.list(), [remote])
     t.same(left().sort(), [image.manifest, ...image.blobs.map((blob) => blob.descriptor)].map(({ digest }) => digest.slice(7)).sort())
@@ -51,7 +52,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
   })
 
   t.test('what it has not is REF_NOT_FOUND', async (t) => {
-    const { registry: there, left } = layout(t, 'none')
+    const { registry: there, left } = layout('none')
     for (const name of [`${host}/mine/small:2`, `${host}/nobody/none:1`, `${host}/mine/small@sha256:${'0'.repeat(64)}`]) {
       await t.rejects(there.pull(name), { code: 'REF_NOT_FOUND', message: new RegExp(`registry ${host}`) }, name)
     }
@@ -66,7 +67,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
     front.cut('up', mebibyte, 3)
     t.same(await here.push('mine/big:1', through), big.manifest)
     t.equal(front.cuts, 3)
-    const { registry: there } = layout(t, 'cut')
+    const { registry: there } = layout('cut')
     front.cut('down', mebibyte, 3)
     const steps: number[] = []
     const onProgress = ({ item, doneBytes }: TransferProgress) => {
@@ -80,7 +81,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
       'what had come is not asked for again',
     )
     front.cut('down', 0, 1_000)
-    await t.rejects(layout(t, 'never').registry.pull(through), { code: 'REGISTRY_REQUEST_FAILED', retryable: true })
+    await t.rejects(layout('never').registry.pull(through), { code: 'REGISTRY_REQUEST_FAILED', retryable: true })
   })
 
   t.test('other content than a digest names is refused, and nothing of it kept', async (t) => {
@@ -89,7 +90,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
     const [config, layer] = bad.blobs.map((blob) => blob.descriptor) as [Descriptor, Descriptor]
     const file = storedBlob(folder, layer.digest)
     appendFileSync(file, 'more')
-    const { registry: there, left } = layout(t, 'bad')
+    const { registry: there, left } = layout('bad')
     await t.rejects(there.pull(`${host}/mine/bad:1`), { code: 'DIGEST_MISMATCH', retryable: false })
     writeFileSync(file, Buffer.alloc(layer.sizeBytes, 'x'))
     await t.rejects(there.pull(`${host}/mine/bad:1`), { code: 'DIGEST_MISMATCH', message: new RegExp(`expected ${layer.digest}`) })
@@ -121,14 +122,14 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
       await target.tag(index.descriptor, name)
       t.same(await here.push(name, `${host}/${name}`), index.descriptor, 'an index is pushed with all that it names')
     }
-    const { registry: there } = layout(t, 'platform')
+    const { registry: there } = layout('platform')
     t.same(await there.pull(`${host}/mine/index:1`), image.manifest)
     t.same(await there.pull(`${host}/mine/index@${both.descriptor.digest}`), image.manifest)
     await t.rejects(there.pull(`${host}/mine/index:2`), { code: 'REF_NOT_FOUND', message: /which has linux\/s390x$/ })
   })
 
   t.test('who gives up leaves nothing, and neither does who died', async (t) => {
-    const { registry: there, left } = layout(t, 'given-up')
+    const { registry: there, left } = layout('given-up')
     const controller = new AbortController()
     const onProgress = ({ doneBytes }: TransferProgress) => {
       if (doneBytes > mebibyte) controller.abort()
@@ -142,7 +143,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
   })
 
   t.test('without TLS only this machine is asked, unless it is told otherwise', async (t) => {
-    const { registry: there } = layout(t, 'plain')
+    const { registry: there } = layout('plain')
     const name = `registry.invalid:5000/a:1`
     await t.rejects(there.pull(name), { code: 'REGISTRY_REQUEST_FAILED', message: /gives no answer \(.*registry\.invalid/ })
     await t.rejects(there.pull(name, { plainHttp: true }), { code: 'REGISTRY_REQUEST_FAILED', message: /gives no answer/ })
