@@ -1,3 +1,4 @@
+import { SlotpoolError } from '../../errors.ts'
 import type { Notice } from '../provider.ts'
 import { type ImageReference, parseReference } from '../registry/image-reference.ts'
 import type { TransferProgress } from '../registry/registry.ts'
@@ -14,7 +15,7 @@ const noticeEveryMs = 5_000
  * Has the engine pull an image that it does not have, where its name says from which registry. A name without one would be looked for on Docker Hub,
  * where anybody may have put an image of that name.
  *
- * @throws {SlotpoolError} `IMAGE_NOT_FOUND` for a name without a registry; what the registry or the engine says; `CANCELLED`.
+ * @throws {SlotpoolError} `IMAGE_NOT_FOUND`, also for a name without a registry; `IMAGE_PULL_FAILED`; `REGISTRY_UNAUTHORIZED`; `CANCELLED`.
  */
 export async function ensureImage(
   engine: DockerEngine,
@@ -32,8 +33,25 @@ export async function ensureImage(
     toldAt = performance.now()
     notice(`slotpool: pulling image ${image}: ${summary.text}`)
   }
-  await pullByEngine(engine, image, { signal, onProgress }, env)
+  try {
+    await pullByEngine(engine, image, { signal, onProgress }, env)
+  } catch (error) {
+    throw ofPool(image, error)
+  }
   notice(`slotpool: pulled image ${image}`)
+}
+
+/** What a pull failed with, by the codes that whoever starts a pool knows from every backend. */
+function ofPool(image: string, error: unknown): unknown {
+  if (!(error instanceof SlotpoolError)) return error
+  const about = { cause: error, retryable: error.retryable, details: { ...error.details, image } }
+  if (error.code === 'REF_NOT_FOUND') {
+    return new SlotpoolError('IMAGE_NOT_FOUND', `the Docker engine has no image ${image}, and found none to pull: ${error.message}`, about)
+  }
+  if (error.code === 'REGISTRY_REQUEST_FAILED') {
+    return new SlotpoolError('IMAGE_PULL_FAILED', `the Docker engine has no image ${image}, and could not pull it: ${error.message}`, about)
+  }
+  return error
 }
 
 async function hasImage(engine: DockerEngine, image: string): Promise<boolean> {
