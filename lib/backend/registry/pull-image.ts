@@ -32,15 +32,16 @@ export async function pullImage(
     const blobs = [...new Map([config, ...layers].map((one) => [one.digest, one])).values()]
     await using staging = await LayoutStaging.make(layout)
     await storing(`write ${descriptor.digest}`, () => writeFile(staging.path(descriptor.digest), content))
+    const tell = (blob: Descriptor, doneBytes: number, done: boolean): void =>
+      onProgress({ item: blob.digest, doneBytes, totalBytes: blob.sizeBytes, done })
+    for (const blob of blobs) tell(blob, 0, false)
     for (let missing: readonly Descriptor[] = blobs; ; ) {
       await inParallel(missing, signal, async (blob, either) => {
-        const tell = (doneBytes: number, done: boolean): void =>
-          onProgress({ item: blob.digest, doneBytes, totalBytes: blob.sizeBytes, done })
         const path = staging.path(blob.digest)
         if (!(await layout.has(blob)) && (await stat(path).catch(() => undefined)) === undefined) {
-          await downloadBlob(remote, blob, path, { signal: either, onBytes: (bytes) => tell(bytes, false) })
+          await downloadBlob(remote, blob, path, { signal: either, onBytes: (bytes) => tell(blob, bytes, false) })
         }
-        tell(blob.sizeBytes, true)
+        tell(blob, blob.sizeBytes, true)
       })
       // Somebody may have removed what was there when this began.
       missing = await staging.commit(reference, descriptor, [descriptor, ...blobs], signal)

@@ -46,6 +46,7 @@ async function pushTree(push: Push, document: Descriptor, name: string): Promise
   } else {
     const { config, layers } = readManifest(content, document.digest)
     const blobs = [...new Map([config, ...layers].map((one) => [one.digest, one])).values()]
+    for (const { digest, sizeBytes } of blobs) push.onProgress?.({ item: digest, doneBytes: 0, totalBytes: sizeBytes, done: false })
     await inParallel(blobs, signal, (blob, either) => pushBlob(push, blob, either))
   }
   await remote.put(name, document, content, signal)
