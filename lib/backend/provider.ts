@@ -15,7 +15,7 @@ export interface Provider {
   /**
    * Makes the pool have its `min` containers and resolves when they serve. What runs already stays as it is.
    *
-   * @throws {SlotpoolError} as `Backend.check` and `Backend.grow`; a pool that could not be made leaves nothing.
+   * @throws {SlotpoolError} as `Backend.check` and `Backend.grow`; no container of a start that failed is left.
    */
   create(signal?: AbortSignal): Promise<Backend>
 

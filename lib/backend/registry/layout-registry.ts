@@ -1,11 +1,17 @@
+import { createWriteStream } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { DigestCheck } from './digest.ts'
 import { wholeReference } from './image-reference.ts'
+import { LayoutStaging } from './layout-staging.ts'
 import { indexTypes, readImageConfig, readIndex, readManifest } from './oci-documents.ts'
 import { OciLayout } from './oci-layout.ts'
 import { pullImage } from './pull-image.ts'
 import { pushImage } from './push-image.ts'
 import type { BuildTarget, Descriptor, ImageInfo, Registry, TransferOptions } from './registry.ts'
 import { refNotFound } from './registry-errors.ts'
+import { storing } from './store-failure.ts'
 
 /** The images of an OCI layout on this machine. */
 export class LayoutRegistry implements Registry {
@@ -84,7 +90,7 @@ export class LayoutRegistry implements Registry {
 
   buildTarget(): BuildTarget {
     return {
-      put: (descriptor, content, signal) => this.#layout.put(descriptor, content, signal),
+      put: (descriptor, content, signal) => this.#put(descriptor, content, signal),
       tag: async (manifest, reference, signal) => {
         wholeReference(reference)
         await this.#layout.change(signal, async (index) => {
@@ -95,5 +101,16 @@ export class LayoutRegistry implements Registry {
         })
       },
     }
+  }
+
+  async #put(descriptor: Descriptor, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    const path = this.#layout.blobPath(descriptor.digest)
+    await this.#layout.ensure()
+    await using staging = await LayoutStaging.make(this.#layout)
+    const fresh = staging.path(descriptor.digest)
+    await storing(`write ${path}`, async () => {
+      await pipeline(content, new DigestCheck(descriptor, path), createWriteStream(fresh), signal ? { signal } : {})
+      await rename(fresh, path)
+    })
   }
 }

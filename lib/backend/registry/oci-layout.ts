@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { SlotpoolError } from '../../errors.ts'
 import { withFolderLock } from '../folder-lock.ts'
-import { checkContent, DigestCheck } from './digest.ts'
+import { checkContent, DigestCheck, digestOfFile } from './digest.ts'
 import { LayoutIndex } from './layout-index.ts'
 import { indexTypes, manifestTypes, maxDocumentBytes, readIndex, readManifest } from './oci-documents.ts'
 import type { Descriptor } from './registry.ts'
@@ -34,7 +33,10 @@ export class OciLayout {
   async ensure(): Promise<void> {
     await storing(`make ${this.folder}`, async () => {
       await mkdir(join(this.folder, 'blobs', 'sha256'), { recursive: true, mode: 0o700 })
-      await writeFile(join(this.folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
+      // One that is there is somebody's to read.
+      await writeFile(join(this.folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}', { flag: 'wx' }).catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      })
     })
   }
 
@@ -42,6 +44,12 @@ export class OciLayout {
   async has({ digest, sizeBytes }: Descriptor): Promise<boolean> {
     const found = await stat(this.blobPath(digest)).catch(() => undefined)
     return found?.size === sizeBytes
+  }
+
+  /** Whether content is there, and what its name says. */
+  async holds(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean> {
+    const path = this.blobPath(descriptor.digest)
+    return (await this.has(descriptor)) && (await storing(`read ${path}`, () => digestOfFile(path, signal))) === descriptor.digest
   }
 
   /** A manifest, an index or a configuration. @throws {SlotpoolError} `REF_NOT_FOUND`, `DIGEST_MISMATCH`. */
@@ -79,22 +87,6 @@ export class OciLayout {
     const { config, layers } = readManifest(content, root.digest)
     for (const one of [config, ...layers]) found.set(one.digest, one)
     return found
-  }
-
-  /** Puts content under its name. @throws {SlotpoolError} `DIGEST_MISMATCH`, and it is not there then. */
-  async put(descriptor: Descriptor, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    await this.ensure()
-    const path = this.blobPath(descriptor.digest)
-    const fresh = `${path}.${randomBytes(6).toString('hex')}`
-    await storing(`write ${path}`, async () => {
-      try {
-        await pipeline(content, new DigestCheck(descriptor, path), createWriteStream(fresh, { flags: 'wx' }), { signal })
-        await rename(fresh, path)
-      } catch (error) {
-        await rm(fresh, { force: true })
-        throw error
-      }
-    })
   }
 
   /**

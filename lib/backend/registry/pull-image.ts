@@ -38,7 +38,8 @@ export async function pullImage(
     for (let missing: readonly Descriptor[] = blobs; ; ) {
       await inParallel(missing, signal, async (blob, either) => {
         const path = staging.path(blob.digest)
-        if (!(await layout.has(blob)) && (await stat(path).catch(() => undefined)) === undefined) {
+        const isHere = (await layout.holds(blob, either)) || (await stat(path).catch(() => undefined)) !== undefined
+        if (!isHere) {
           await downloadBlob(remote, blob, path, { signal: either, onBytes: (bytes) => tell(blob, bytes, false) })
         }
         tell(blob, blob.sizeBytes, true)

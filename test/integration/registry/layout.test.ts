@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
@@ -48,7 +48,11 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
     const pinned = `${host}/mine/small@${image.manifest.digest}`
     t.same(await there.pull(pinned), image.manifest)
     t.same(await there.list(), [remote, pinned])
-    t.same(await there.pull(remote), image.manifest, 'and again, of which nothing is moved')
+    const damaged = join(there.place, 'blobs', 'sha256', image.blobs[1]?.descriptor.digest.slice(7) ?? '')
+    const size = readFileSync(damaged).length
+    writeFileSync(damaged, Buffer.alloc(size, 'x'))
+    t.same(await there.pull(remote), image.manifest)
+    t.ok(readFileSync(damaged).equals(image.blobs[1]?.content ?? Buffer.alloc(0)), 'and again, which mends what was damaged')
   })
 
   t.test('what it has not is REF_NOT_FOUND', async (t) => {
