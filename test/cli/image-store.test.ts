@@ -47,13 +47,16 @@ t.test('pushing and pulling', { skip: await registrySkip() }, async (t) => {
     stderr: new RegExp(`slotpool: pushing ${remote}: 3 of 3 parts, 4\\.0 of 4\\.0 MiB\n$`),
   })
   t.match(await run(['image', 'pull', remote]), { code: 0, stdout: `${manifest.digest}\n`, stderr: /3 of 3 parts/ })
-  t.match(
-    await run(['image', 'push', remote]),
+  const answers = await Promise.all([
+    run(['image', 'push', remote]),
+    run(['image', 'pull', `${host}/mine:2`]),
+    run(['image', 'pull', '127.0.0.1:1/a:1']),
+  ])
+  t.match(answers, [
     { code: 0, stdout: `${manifest.digest}\n` },
-    'without another name it goes where its own says',
-  )
-  t.match(await run(['image', 'pull', `${host}/mine:2`]), { code: 125, stdout: '', stderr: /^slotpool: REF_NOT_FOUND: / })
-  t.match(await run(['image', 'pull', '127.0.0.1:1/a:1']), { code: 125, stdout: '', stderr: /^slotpool: REGISTRY_REQUEST_FAILED: / })
+    { code: 125, stdout: '', stderr: /^slotpool: REF_NOT_FOUND: / },
+    { code: 125, stdout: '', stderr: /^slotpool: REGISTRY_REQUEST_FAILED: / },
+  ])
 
   t.test('Ctrl-C leaves nothing half made', async (t) => {
     for (const name of ['mine:1', remote]) await registry.remove(name)
@@ -72,14 +75,8 @@ t.test('pushing and pulling', { skip: await registrySkip() }, async (t) => {
 t.test('images of the Docker engine, which Nomad’s docker driver is built with', { skip: await dockerSkip() }, async (t) => {
   const { run } = await cli(t)
   const missing = 'slotpool/test:no-such-image'
-  for (const backend of ['docker', 'nomad']) {
-    t.match(await run(['image', 'inspect', '--backend', backend, missing]), {
-      code: 125,
-      stderr: /REF_NOT_FOUND.* in the Docker engine at/,
-    })
-  }
-  const list = await run(['image', 'list', '--backend', 'docker'])
-  t.match(list, { code: 0, stderr: '' })
+  t.match(await run(['image', 'inspect', '--backend', 'nomad', missing]), { code: 125, stderr: /REF_NOT_FOUND.* in the Docker engine at/ })
+  t.match(await run(['image', 'list', '--backend', 'docker']), { code: 0, stderr: '' })
   const sif = join(t.testdir(), 'a.sif')
   mkdirSync(t.testdirName, { recursive: true })
   writeFileSync(sif, '')

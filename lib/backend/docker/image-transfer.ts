@@ -2,8 +2,7 @@ import { z } from 'zod'
 import { SlotpoolError } from '../../errors.ts'
 import { type ImageReference, parseReference } from '../registry/image-reference.ts'
 import type { Descriptor, TransferOptions, TransferProgress } from '../registry/registry.ts'
-import { refNotFound } from '../registry/registry-errors.ts'
-import { throwIfCancelled } from './backoff.ts'
+import { cancelled, refNotFound } from '../registry/registry-errors.ts'
 import { jsonMessages } from './build-events.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineAuth } from './engine-auth.ts'
@@ -66,7 +65,10 @@ async function follow(
 ): Promise<Pick<Descriptor, 'digest' | 'sizeBytes'> | undefined> {
   const name = `${repositoryOf(parsed)}${parsed.digest === undefined ? `:${parsed.tag}` : `@${parsed.digest}`}`
   let pushed: Pick<Descriptor, 'digest' | 'sizeBytes'> | undefined
-  throwIfCancelled(signal)
+  const checkWanted = (): void => {
+    if (signal?.aborted) throw cancelled(`${doing}ing ${name}`, signal.reason)
+  }
+  checkWanted()
   try {
     const stream = (await begin()) as AsyncIterable<Buffer>
     for await (const said of jsonMessages(stream, message)) {
@@ -76,12 +78,12 @@ async function follow(
       if (progress !== undefined) onProgress(progress)
     }
   } catch (error) {
-    throwIfCancelled(signal)
+    checkWanted()
     if (error instanceof SlotpoolError) throw error
     if (engineStatus(error) !== undefined) throw transferFailure(name, parsed, doing, engineReason(error as Error), error)
     return await engine.call(`${doing} ${name}`, Promise.reject(error))
   }
-  throwIfCancelled(signal)
+  checkWanted()
   return pushed
 }
 

@@ -9,6 +9,7 @@ import { DockerRegistry } from '../../../lib/backend/docker/docker-registry.ts'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
 import { mediaTypes } from '../../../lib/backend/registry/oci-documents.ts'
 import type { TransferProgress } from '../../../lib/backend/registry/registry.ts'
+import { cuttingFront } from '../../fixtures/cutting-front.ts'
 import { imageRegistry, registryUser } from '../../fixtures/image-registry.ts'
 import { dockerSkip, registrySkip } from '../../fixtures/require-service.ts'
 import { putSmallImage } from '../../fixtures/small-image.ts'
@@ -104,6 +105,24 @@ t.test('images of a Docker engine', { skip: (await dockerSkip()) || (await regis
     await engine.tag(first.name, remote)
     await engine.push(second.name, remote)
     t.equal((await engine.resolve(remote)).digest, first.id)
+  })
+
+  t.test('who gives up a transfer leaves neither an image nor a name', async (t) => {
+    const front = await cuttingFront(t, host)
+    const { name } = await engineImage(t)
+    const remote = `${front.host}/given/up:1`
+    front.stall('down', 0)
+    const controller = new AbortController()
+    const { signal } = controller
+    const doing = [engine.push(name, remote, { signal }), engine.pull(`${front.host}/given/up:2`, { signal })]
+    const ended = Promise.allSettled(doing)
+    await front.stalled
+    controller.abort()
+    t.match(await ended, [{ reason: { code: 'CANCELLED' } }, { reason: { code: 'CANCELLED' } }])
+    t.same(
+      (await engine.list()).filter((one) => one.startsWith(front.host)),
+      [],
+    )
   })
 
   t.test('what the registry says no to is a typed error', async (t) => {

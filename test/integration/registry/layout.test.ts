@@ -146,6 +146,35 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
     t.notOk(left().includes('incoming'))
   })
 
+  t.test('what several do at once leaves what names stand for whole, and nothing else', async (t) => {
+    const { registry: there, left } = layout('at-once')
+    const settle = (doing: Promise<unknown>[]) => Promise.allSettled(doing)
+    for (let round = 0; round < 5; round++) {
+      const results = await settle([
+        there.pull(remote),
+        there.tag(remote, 'mine:a'),
+        there.pull(remote),
+        there.remove(remote),
+        there.pull(`${host}/mine/small@${image.manifest.digest}`),
+        there.remove('mine:a'),
+      ])
+      const failed = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+      t.ok(
+        failed.every((error) => error.code === 'REF_NOT_FOUND'),
+        'only what was not there then',
+      )
+      for (const name of await there.list()) {
+        for (const { descriptor } of [{ descriptor: await there.resolve(name) }, ...image.blobs]) {
+          for await (const _ of await there.fetch(descriptor)) {
+            // Fails at its end where it is not whole.
+          }
+        }
+      }
+    }
+    await settle((await there.list()).map((name) => there.remove(name)))
+    t.same([await there.list(), left()], [[], []])
+  })
+
   t.test('without TLS only this machine is asked, unless it is told otherwise', async (t) => {
     const { registry: there } = layout('plain')
     const name = `registry.invalid:5000/a:1`
