@@ -4,7 +4,8 @@ import { SlotpoolError } from '../../errors.ts'
 import type { BlobTransfer } from './blob-download.ts'
 import { digestOfFile } from './digest.ts'
 import type { Descriptor } from './registry.ts'
-import type { RegistryAnswer } from './registry-connection.ts'
+import type { RegistryAnswer } from './registry-answer.ts'
+import { silentTimeoutMs } from './registry-connection.ts'
 import { digestMismatch } from './registry-errors.ts'
 import type { RemoteRepository } from './remote-repository.ts'
 import { storing } from './store-failure.ts'
@@ -97,29 +98,39 @@ class Upload {
 
   async #send(): Promise<void> {
     const { sizeBytes, digest } = this.#blob
+    const { signal } = this.#transfer
     const from = this.bytes
     const to = this.#location as string
-    const answer = await this.#remote.connection.expect([202, 201, 204], {
-      method: 'PATCH',
-      to,
-      headers: {
-        'Content-Type': 'application/octet-stream',
-        'Content-Length': String(sizeBytes - from),
-        'Content-Range': `${from}-${sizeBytes - 1}`,
-      },
-      body: () => Readable.from(this.#content(from), { objectMode: false }),
-      signal: this.#transfer.signal,
-      purpose: `take ${digest} of ${this.#remote.connection.repository}`,
-    })
-    answer.body.resume()
-    this.bytes = sizeBytes
-    this.#moveTo(answer)
+    const { host, repository } = this.#remote.connection
+    const silence = new AbortController()
+    const why = new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${host} took nothing more of ${digest} for ${silentTimeoutMs} ms`)
+    const timer = setTimeout(() => silence.abort(why), silentTimeoutMs)
+    try {
+      const answer = await this.#remote.connection.expect([202, 201, 204], {
+        method: 'PATCH',
+        to,
+        headers: {
+          'Content-Type': 'application/octet-stream',
+          'Content-Length': String(sizeBytes - from),
+          'Content-Range': `${from}-${sizeBytes - 1}`,
+        },
+        body: () => Readable.from(this.#content(from, timer), { objectMode: false }),
+        signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
+        purpose: `take ${digest} of ${repository}`,
+      })
+      answer.body.resume()
+      this.bytes = sizeBytes
+      this.#moveTo(answer)
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
-  async *#content(from: number): AsyncGenerator<Buffer> {
+  async *#content(from: number, timer: NodeJS.Timeout): AsyncGenerator<Buffer> {
     let bytes = from
     for await (const chunk of createReadStream(this.#path, { start: from })) {
       yield chunk as Buffer
+      timer.refresh()
       bytes += (chunk as Buffer).length
       this.#transfer.onBytes(bytes)
     }

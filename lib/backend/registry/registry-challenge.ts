@@ -8,7 +8,8 @@ export function readChallenge(header: string, host: string): Challenge {
   const bearer = /\bBearer\s+(.*)$/i.exec(header)
   if (bearer) {
     const fields = Object.fromEntries([...(bearer[1] as string).matchAll(/([a-z_]+)="([^"]*)"/gi)].map(([, name, value]) => [name, value]))
-    if (fields.realm) return { scheme: 'bearer', realm: fields.realm, service: fields.service, scope: fields.scope }
+    if (fields.realm && URL.canParse(fields.realm))
+      return { scheme: 'bearer', realm: fields.realm, service: fields.service, scope: fields.scope }
   }
   if (/\bBasic\b/i.test(header)) return { scheme: 'basic' }
   const [scheme = ''] = header.split(' ')

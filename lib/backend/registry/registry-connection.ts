@@ -1,14 +1,16 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import axios, { type AxiosResponse, isCancel } from 'axios'
 import { SlotpoolError } from '../../errors.ts'
 import { isLoopback } from './loopback.ts'
+import { flatHeaders, type RegistryAnswer, readAll, wordsOf } from './registry-answer.ts'
 import { type Challenge, readChallenge } from './registry-challenge.ts'
-import { type Credentials, type KnownCredentials, knownCredentials } from './registry-credentials.ts'
+import { type KnownCredentials, knownCredentials } from './registry-credentials.ts'
+import { basic, readToken, tokenRequest } from './registry-token.ts'
 
 /** A registry that says nothing for so long is as good as gone. The end of a large upload takes it a while. */
-const silentTimeoutMs = 120_000
+export const silentTimeoutMs = 120_000
 /** Of an answer that says what went wrong, or who asks. */
 const maxWordsBytes = 64 * 1024
 
@@ -24,14 +26,6 @@ export interface RegistryRequest {
   signal?: AbortSignal | undefined
   /** What the request is for, to be read after "to". Named in its error. */
   purpose: string
-}
-
-export interface RegistryAnswer {
-  status: number
-  headers: Readonly<Record<string, string | undefined>>
-  body: Readable
-  /** Where the answer came from, redirects followed. */
-  url: string
 }
 
 export interface ConnectionOptions {
@@ -70,7 +64,8 @@ export class RegistryConnection {
    */
   async send(request: RegistryRequest): Promise<RegistryAnswer> {
     const answer = await this.#send(request)
-    if (answer.status !== 401) return answer
+    // Another host to which this one sends on is told nothing.
+    if (answer.status !== 401 || new URL(answer.url).origin !== this.#origin) return answer
     const challenge = readChallenge(answer.headers['www-authenticate'] ?? '', this.host)
     answer.body.resume()
     const known = await knownCredentials(this.host, this.#options.env)
@@ -139,10 +134,10 @@ export class RegistryConnection {
         maxContentLength: Number.POSITIVE_INFINITY,
         // What goes to another host on its way is without what this one was told (follow-redirects). A body is sent once.
         maxRedirects: data === undefined ? 5 : 0,
-        beforeRedirect: (options: { protocol?: string; host?: string; hostname?: string }) =>
-          this.#refusePlain(new URL(`${options.protocol}//${options.hostname ?? options.host}`), purpose),
+        beforeRedirect: ({ href }: { href?: string }) => this.#refusePlain(new URL(href ?? 'none:'), purpose),
         ...(isLoopback(url.host) ? { proxy: false as const } : {}),
-        timeout: silentTimeoutMs,
+        // It is counted from the beginning of the request: who sends a stream sees to it that that goes on.
+        timeout: data instanceof Readable ? 0 : silentTimeoutMs,
         validateStatus: () => true,
         transformRequest: (body: unknown) => body,
         ...(signal ? { signal } : {}),
@@ -151,7 +146,7 @@ export class RegistryConnection {
       throw this.#noAnswer(error, purpose, signal)
     }
     const finalUrl = (response.request as { res?: { responseUrl?: string } } | undefined)?.res?.responseUrl ?? url.href
-    return { status: response.status, headers: flat(response.headers), body: response.data, url: finalUrl }
+    return { status: response.status, headers: flatHeaders(response.headers), body: response.data, url: finalUrl }
   }
 
   /** The header that says who asks. */
@@ -161,51 +156,15 @@ export class RegistryConnection {
       if (!credentials || !('username' in credentials)) throw this.#unauthorized(known, purpose)
       return basic(credentials)
     }
-    const url = new URL(challenge.realm)
-    this.#refusePlain(url, purpose)
-    const scope = challenge.scope ?? `repository:${this.repository}:${this.#options.actions}`
-    const asked = { scope, ...(challenge.service === undefined ? {} : { service: challenge.service }) }
-    const answer = await this.#askForToken(url, asked, credentials, signal, purpose)
+    const request = tokenRequest(challenge, `repository:${this.repository}:${this.#options.actions}`, credentials)
+    this.#refusePlain(request.url, purpose)
+    const answer = await this.#exchange({ ...request, signal, purpose })
     if (answer.status === 401 || answer.status === 403) {
       answer.body.resume()
       throw this.#unauthorized(known, purpose)
     }
     if (answer.status !== 200) throw await this.failure(answer, `give a token to ${purpose}`)
-    return `Bearer ${this.#readToken(await readAll(answer.body, maxWordsBytes), purpose)}`
-  }
-
-  #askForToken(
-    url: URL,
-    asked: Record<string, string>,
-    credentials: Credentials | undefined,
-    signal: AbortSignal | undefined,
-    purpose: string,
-  ): Promise<RegistryAnswer> {
-    const about = { signal, purpose }
-    if (credentials && 'identityToken' in credentials) {
-      const form = { ...asked, grant_type: 'refresh_token', client_id: 'slotpool', refresh_token: credentials.identityToken }
-      const data = Buffer.from(new URLSearchParams(form).toString())
-      return this.#exchange({ ...about, method: 'POST', url, headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, data })
-    }
-    for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value)
-    return this.#exchange({
-      ...about,
-      method: 'GET',
-      url,
-      headers: credentials ? { Authorization: basic(credentials) } : {},
-      data: undefined,
-    })
-  }
-
-  #readToken(content: Buffer, purpose: string): string {
-    try {
-      const { token, access_token: other } = JSON.parse(content.toString('utf8')) as Record<string, unknown>
-      const found = token ?? other
-      if (typeof found === 'string' && /^[\x21-\x7e]+$/.test(found)) return found
-    } catch {
-      // Said below, without a word of what it is.
-    }
-    throw new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${this.host} could not ${purpose}: what it gave for a token is none`)
+    return `Bearer ${readToken(await readAll(answer.body, maxWordsBytes), this.host)}`
   }
 
   #refusePlain(url: URL, purpose: string): void {
@@ -236,10 +195,11 @@ export class RegistryConnection {
 
   /** Without the library's own error: that has the request in it, and with it who asked. */
   #noAnswer(error: unknown, purpose: string, signal: AbortSignal | undefined): SlotpoolError {
-    if (error instanceof SlotpoolError) return error
+    if (signal?.aborted && signal.reason instanceof SlotpoolError) return signal.reason
     if (isCancel(error) || signal?.aborted) return new SlotpoolError('CANCELLED', `gave up before registry ${this.host} could ${purpose}`)
-    const { message, code, cause } = error as { message: string; code?: string; cause?: unknown }
-    if (cause instanceof SlotpoolError) return cause
+    const ours = withinCauses(error)
+    if (ours) return ours
+    const { message, code } = error as { message: string; code?: string }
     return new SlotpoolError(
       'REGISTRY_REQUEST_FAILED',
       `registry ${this.host} could not ${purpose}: it gives no answer (${message || code})`,
@@ -250,36 +210,8 @@ export class RegistryConnection {
   }
 }
 
-/** All of a short body. @throws {SlotpoolError} `REGISTRY_REQUEST_FAILED` for a longer one. */
-export async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of body) {
-    bytes += (chunk as Buffer).length
-    if (bytes > maxBytes)
-      throw new SlotpoolError('REGISTRY_REQUEST_FAILED', `a registry sent more than ${maxBytes} bytes where that was the most expected`)
-    chunks.push(chunk as Buffer)
-  }
-  return Buffer.concat(chunks)
-}
-
-function basic(credentials: Credentials): string {
-  const { username, password } = credentials as { username: string; password: string }
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
-}
-
-/** What the registry says went wrong, as its protocol has it. */
-function wordsOf(content: Buffer): string {
-  try {
-    const { errors } = JSON.parse(content.toString('utf8')) as { errors?: { code?: string; message?: string }[] }
-    return (errors ?? []).map(({ code, message }) => [code, message].filter(Boolean).join(': ')).join('; ')
-  } catch {
-    return content.toString('utf8').trim().slice(0, 300)
-  }
-}
-
-function flat(headers: object): Record<string, string | undefined> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), Array.isArray(value) ? value.join(', ') : String(value)]),
-  )
+/** What was thrown on the way to another address. */
+function withinCauses(error: unknown): SlotpoolError | undefined {
+  if (error instanceof SlotpoolError) return error
+  return error instanceof Error ? withinCauses(error.cause) : undefined
 }

@@ -3,7 +3,8 @@ import { checkContent, digestOf } from './digest.ts'
 import type { ImageReference } from './image-reference.ts'
 import { indexTypes, manifestTypes, maxDocumentBytes } from './oci-documents.ts'
 import type { Descriptor } from './registry.ts'
-import { type ConnectionOptions, RegistryConnection, readAll } from './registry-connection.ts'
+import { readAll } from './registry-answer.ts'
+import { type ConnectionOptions, RegistryConnection } from './registry-connection.ts'
 import { digestMismatch, notImplemented, refNotFound } from './registry-errors.ts'
 
 /** A document of a repository, with what names it. */

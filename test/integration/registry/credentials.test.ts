@@ -2,13 +2,13 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { createSign, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, request as httpRequest, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
-import { imageRegistry, registryUser } from '../../fixtures/image-registry.ts'
+import { imageRegistry, registryUser, storedBlob } from '../../fixtures/image-registry.ts'
 import { registrySkip } from '../../fixtures/require-service.ts'
 import { putSmallImage } from '../../fixtures/small-image.ts'
 import { withVariable } from '../../fixtures/with-variable.ts'
@@ -67,6 +67,57 @@ t.test('a registry that asks for a password', { skip }, async (t) => {
   await t.rejects(there.pull(`${host}/mine:2`), { code: 'REF_NOT_FOUND' })
 })
 
+t.test('who is sent on to another host tells it nothing', { skip }, async (t) => {
+  const { host, folder } = await imageRegistry(t, 'htpasswd')
+  const { write } = dockerConfig(t)
+  const told: (string | undefined)[] = []
+  let asks = false
+  const elsewhere = await listening(t, (request, response) => {
+    told.push(request.headers.authorization)
+    if (asks) response.writeHead(401, { 'www-authenticate': 'Basic realm="elsewhere"' }).end()
+    else response.end(readFileSync(storedBlob(folder, request.url?.slice(1) ?? '')))
+  })
+  let target = `http://${elsewhere}`
+  // As a registry does that has its blobs with somebody else.
+  const front = await listening(t, (request, response) => {
+    const [, digest] = /\/blobs\/(sha256:[0-9a-f]+)$/.exec(request.url ?? '') ?? []
+    if (digest !== undefined && request.headers.authorization !== undefined && request.method === 'GET') {
+      response.writeHead(307, { location: `${target}/${digest}` }).end()
+      return
+    }
+    const { method, url: path, headers } = request
+    request.pipe(
+      httpRequest(`http://${host}`, { method, path, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 0, answer.headers)
+        answer.pipe(response)
+      }),
+    )
+  })
+  write({ auths: { [host]: registryUser, [front]: registryUser, [elsewhere]: registryUser } })
+  const here = new LayoutRegistry(join(t.testdirName, 'here'))
+  const { manifest } = await putSmallImage(here.buildTarget(), 'mine:1')
+  await here.push('mine:1', `${host}/mine:1`)
+  const pull = (name: string) => new LayoutRegistry(join(t.testdirName, name)).pull(`${front}/mine:1`)
+  t.same(await pull('there'), manifest)
+  t.same(told, [undefined, undefined])
+  asks = true
+  await t.rejects(pull('asked'), { code: 'REGISTRY_REQUEST_FAILED', message: /status 401/ })
+  t.ok(told.every((one) => one === undefined))
+  target = 'http://registry.invalid'
+  await t.rejects(pull('plain'), { code: 'REGISTRY_REQUEST_FAILED', retryable: false, message: /expected https/ })
+})
+
+async function listening(t: Test, answer: RequestListener): Promise<string> {
+  const server = createServer(answer)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
 const withoutOpenssl = spawnSync('openssl', ['version']).error ? 'needs the program openssl' : false
 
 t.test('a registry that sends for a token', { skip: skip || withoutOpenssl }, async (t) => {
@@ -77,7 +128,7 @@ t.test('a registry that sends for a token', { skip: skip || withoutOpenssl }, as
   const chain = readFileSync(certificate, 'utf8').replace(/-----[A-Z ]+-----|\n/g, '')
   const asked: URLSearchParams[] = []
   // Gives whoever has the right password, or the right identity token, what is asked for.
-  const tokens = createServer(async (request, response) => {
+  const tokens = await listening(t, async (request, response) => {
     let form = ''
     for await (const chunk of request) form += chunk
     const query = form === '' ? new URL(request.url ?? '/', 'http://x').searchParams : new URLSearchParams(form)
@@ -89,13 +140,7 @@ t.test('a registry that sends for a token', { skip: skip || withoutOpenssl }, as
     }
     response.end(JSON.stringify({ token: signed(readFileSync(key, 'utf8'), chain, query.get('scope') ?? '') }))
   })
-  tokens.listen(0, '127.0.0.1')
-  await once(tokens, 'listening')
-  t.teardown(() => {
-    tokens.closeAllConnections()
-    tokens.close()
-  })
-  const realm = `http://127.0.0.1:${(tokens.address() as AddressInfo).port}/token`
+  const realm = `http://${tokens}/token`
   const { host } = await imageRegistry(t, { token: { realm, service: 'images', issuer: 'tokens', rootcertbundle: certificate } })
   const here = new LayoutRegistry(join(t.testdirName, 'here'))
   const there = new LayoutRegistry(join(t.testdirName, 'there'))
