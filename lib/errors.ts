@@ -262,6 +262,48 @@ export const errorTable = {
     failure: 'lost',
     advice: 'Mend the step that the message names, or give another `--base`.',
   },
+  REF_NOT_FOUND: {
+    status: 404,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Check the reference with `slotpool image list`, or pull or build the image first.',
+  },
+  NOT_IMPLEMENTED: {
+    status: 501,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Do it the other way that the message names.',
+  },
+  REGISTRY_UNAUTHORIZED: {
+    status: 401,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Run `docker login` for the registry that the message names, with a user who may do this.',
+  },
+  REGISTRY_REQUEST_FAILED: {
+    status: 502,
+    exitCode: 125,
+    retryable: true,
+    failure: 'lost',
+    advice: 'Mend what the registry says in the message, then try again.',
+  },
+  DIGEST_MISMATCH: {
+    status: 502,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Pull the image anew; if it stays, what is stored at the place that the message names is damaged.',
+  },
+  IMAGE_STORE_FAILED: {
+    status: 500,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Mend the file or folder that the message names, or give it room.',
+  },
 
   NOMAD_UNAVAILABLE: {
     status: 503,

@@ -98,6 +98,14 @@ job "slotpool-default" {
         change_mode = "noop"
       }
 
+      # What every lease says that it ran in. With an image by its digest (IMAGE@sha256:…) that is in it, too.
+      template {
+        data        = "{\"reference\":\"slotpool/sandbox:0.1\"}"
+        destination = "secrets/image.json"
+        perms       = "0400"
+        change_mode = "noop"
+      }
+
       resources {
         cpu    = 100
         memory = 512

@@ -15,6 +15,7 @@ t.test('what the package exports', async (t) => {
     'describeTerminal',
     'errorTable',
     'failureKinds',
+    'openProvider',
     'terminalTool',
     'terminalToolSchema',
   ])

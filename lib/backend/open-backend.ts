@@ -1,27 +1,51 @@
-import type { BackendName, Config } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Backend } from './backend.ts'
+import { type Notice, type Provider, type ProviderOptions, providerOf } from './provider.ts'
+import type { Registry } from './registry/registry.ts'
 
-/** Takes one line that a person should see, such as that another backend is used than the one asked for. */
-export type Notice = (line: string) => void
+/** The backend of a configuration, as {@link chooseProvider} chooses it. */
+export async function openBackend(config: Config, notice: Notice, signal?: AbortSignal): Promise<Backend> {
+  return (await chooseProvider(config, notice, signal)).load()
+}
 
 /**
- * The backend of a configuration. `sandbox` is the first of nomad, docker, local that answers; `nomad` without an agent goes where
+ * Where the images of a configuration's backend are. Whether that answers makes no difference, but with `sandbox`.
+ *
+ * @throws {SlotpoolError} `CONFIG_INVALID` when an engine's address cannot be used.
+ */
+export async function openRegistry(config: Config, notice: Notice, signal?: AbortSignal): Promise<Registry> {
+  const { env } = config
+  return (env === 'sandbox' ? await chooseProvider(config, notice, signal) : providerOf(env, config, notice)).registry()
+}
+
+/**
+ * The provider of what the options and variables name.
+ *
+ * @throws {SlotpoolError} `CONFIG_*`, `MOUNT_INVALID`; as {@link chooseProvider}.
+ */
+export async function openProvider(options: ProviderOptions = {}): Promise<Provider> {
+  const { signal, onNotice = (line) => process.stderr.write(`${line}\n`), ...rest } = options
+  return chooseProvider(loadConfig(rest), onNotice, signal)
+}
+
+/**
+ * The provider of a configuration. `sandbox` is the first of nomad, docker, local that answers; `nomad` without an agent goes where
  * `TERMINAL_NOMAD_FALLBACK` says, with a notice; with `TERMINAL_NOMAD_AUTOSTART` one is started before, also where there would be a fallback.
  * Engines are loaded only when they are used.
  *
  * @throws {SlotpoolError} `NOMAD_UNAVAILABLE` where no agent answers, none could be started and there is no fallback; `CONFIG_INVALID` where one is
  *   to be started at an address that is not this machine's own.
  */
-export async function openBackend(config: Config, notice: Notice, signal?: AbortSignal): Promise<Backend> {
+export async function chooseProvider(config: Config, notice: Notice, signal?: AbortSignal): Promise<Provider> {
   if (config.env === 'sandbox') {
-    if (await nomadAnswers(config, signal)) return load('nomad', config)
-    return load((await dockerAnswers(signal)) ? 'docker' : 'local', config)
+    if (await nomadAnswers(config, signal)) return providerOf('nomad', config, notice)
+    return providerOf((await dockerAnswers(signal)) ? 'docker' : 'local', config, notice)
   }
-  if (config.env !== 'nomad' || (await nomadAnswers(config, signal))) return load(config.env, config)
+  if (config.env !== 'nomad' || (await nomadAnswers(config, signal))) return providerOf(config.env, config, notice)
   const { address, autostart, fallback } = config.nomad
   const failure = autostart ? await startAgent(config, notice, signal) : undefined
-  if (autostart && !failure) return load('nomad', config)
+  if (autostart && !failure) return providerOf('nomad', config, notice)
   if (fallback === 'none') {
     throw (
       failure ??
@@ -35,7 +59,7 @@ export async function openBackend(config: Config, notice: Notice, signal?: Abort
   }
   const why = failure ? failure.message : `no Nomad agent answers at ${address}`
   notice(`slotpool: ${why}; using ${fallback} instead (TERMINAL_NOMAD_FALLBACK=${fallback})`)
-  return load(fallback, config)
+  return providerOf(fallback, config, notice)
 }
 
 /** Returns why there is none to be had. @throws {SlotpoolError} what is no question of the agent. */
@@ -48,17 +72,6 @@ async function startAgent(config: Config, notice: Notice, signal: AbortSignal | 
   } catch (error) {
     if (error instanceof SlotpoolError && error.code === 'NOMAD_UNAVAILABLE') return error
     throw error
-  }
-}
-
-async function load(name: BackendName, config: Config): Promise<Backend> {
-  switch (name) {
-    case 'local':
-      return new (await import('./local/local-backend.ts')).LocalBackend(config)
-    case 'docker':
-      return new (await import('./docker/docker-backend.ts')).DockerBackend(config)
-    case 'nomad':
-      return new (await import('./nomad/nomad-backend.ts')).NomadBackend(config)
   }
 }
 

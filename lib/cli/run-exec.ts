@@ -8,6 +8,7 @@ import { type CommandBounds, exitCodeOf } from '../terminal/render.ts'
 import { checkCommand } from '../wire/command.ts'
 import { checkEnv } from '../wire/env.ts'
 import { type LimitsInForce, noLimits } from '../wire/limits.ts'
+import type { Provenance } from '../wire/provenance.ts'
 import { runCli } from './context.ts'
 import type { ExecArguments } from './exec-options.ts'
 import { notice, writeStderr, writeStdout } from './output.ts'
@@ -33,9 +34,11 @@ export function runExec(args: ExecArguments): Promise<void> {
     await using pool = await SlotPool.open({ ...poolOptionsOf(args), signal, onNotice: notice })
     trace.mark('open')
     let limits: LimitsInForce = noLimits
+    let provenance: Provenance | undefined
     const run = async (slot: Slot): Promise<ExecResult> => {
       trace.mark('lease')
       limits = slot.view.limits
+      provenance = slot.provenance
       const result = await slot.exec(command, {
         env,
         allowEnv: args.allowEnv ?? [],
@@ -54,7 +57,7 @@ export function runExec(args: ExecArguments): Promise<void> {
         : await run(await pool.lease(args.taskId, { heartbeat: false, signal }))
     if (args.taskId === undefined) trace.mark('release')
     if (args.trace) notice(`slotpool: ${trace.line()}`)
-    if (args.json) await writeStdout(`${JSON.stringify(toJson(result, args.taskId))}\n`)
+    if (args.json) await writeStdout(`${JSON.stringify({ ...toJson(result, args.taskId), provenance })}\n`)
     else
       for (const line of remarks(result, { timeoutMs: timeoutMs ?? pool.config.timeoutMs, noOutputTimeoutMs, limits }))
         notice(`slotpool: ${line}`)

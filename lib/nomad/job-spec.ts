@@ -1,8 +1,10 @@
+import type { z } from 'zod'
 import type { IsolationChoice, NetworkChoice } from '../config.ts'
 import { jailCapabilities, serverEntrypoint } from '../image-layout.ts'
 import { type Constraint, type Placement, parseConstraint, readPlacement, reservedMemoryMb, writePlacement } from '../placement.ts'
 import { containerMounts, termsArguments } from '../pool-arguments.ts'
 import { type PoolTerms, readTerms, writeTerms } from '../pool-terms.ts'
+import { imageFile, type imageProvenance } from '../wire/provenance.ts'
 
 /** What a pool's job is made from. */
 export interface PoolJob extends PoolTerms {
@@ -147,7 +149,7 @@ function task(job: PoolJob): Record<string, unknown> {
     // The same of its user: the server makes jails.
     User: 'root',
     Resources: { ...(cores === undefined ? { CPU: cpuMhz } : { Cores: cores }), MemoryMB: memoryMb },
-    Templates: [tokenTemplate(job.pool)],
+    Templates: [tokenTemplate(job.pool), imageTemplate(job.image)],
     KillSignal: 'SIGTERM',
     KillTimeout: nanoseconds((job.drainMs ?? 0) + killTimeoutMs),
   }
@@ -205,6 +207,19 @@ function tokenTemplate(pool: string): Record<string, unknown> {
     DestPath: `secrets/${tokenItem}`,
     Perms: '0400',
     // The server reads it once, when it starts.
+    ChangeMode: 'noop',
+  }
+}
+
+/** Says beside the token what the image is. A node does not tell its tasks which one it ran, so the digest is known only where it was asked for by it. */
+function imageTemplate(reference: string): Record<string, unknown> {
+  const digest = /@(sha256:[0-9a-f]{64})$/.exec(reference)?.[1]
+  const image: z.input<typeof imageProvenance> = { reference, ...(digest === undefined ? {} : { digest }) }
+  return {
+    // Two braces side by side would be the template's own.
+    EmbeddedTmpl: JSON.stringify(image).replaceAll('{{', '{\\u007b'),
+    DestPath: `secrets/${imageFile}`,
+    Perms: '0400',
     ChangeMode: 'noop',
   }
 }

@@ -4,6 +4,7 @@ import type { SandboxClient } from '../client/sandbox-client.ts'
 import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
 import type { LeaseMetadata } from '../wire/metadata.ts'
+import type { Provenance } from '../wire/provenance.ts'
 import type { ServerStatus, SlotState } from '../wire/status.ts'
 import type { ReadyContainer } from './containers.ts'
 import { weakerLimits } from './weaker-limits.ts'
@@ -43,6 +44,8 @@ export interface ContainerStatus {
   state: 'starting' | 'ready' | 'draining' | 'retired' | 'dead' | 'unreachable'
   /** Why it is not ready, or why its isolation is not the strongest. */
   reason?: string
+  /** Exactly which image and sandbox server it runs, as far as that is known; left out where it does not answer. */
+  provenance?: Provenance
   slots: SlotStatus[]
 }
 
@@ -114,6 +117,7 @@ function containerStatus(container: Container, answer: ServerStatus | string | u
     state: state === 'ready' && answer.state !== 'serving' ? answer.state : state,
     ...made,
     ...(answer.isolationReason ? { reason: answer.isolationReason } : {}),
+    provenance: answer.provenance,
     slots: answer.slots.map(({ slot, state: slotState, reason, lease }) => ({
       slot,
       state: slotState,

@@ -3,6 +3,7 @@ import { SlotpoolError } from '../errors.ts'
 import type { Clock } from '../sandbox/clock.ts'
 import type { IsolationLevel, Lease, NetworkLevel } from '../wire/lease.ts'
 import type { LeaseMetadata } from '../wire/metadata.ts'
+import type { Provenance } from '../wire/provenance.ts'
 import { describeView } from './describe-view.ts'
 import { type ExecOptions, type ExecResult, runCommand } from './exec.ts'
 import { isLeaseGone } from './lease-gone.ts'
@@ -25,6 +26,8 @@ export class Slot {
   readonly view: SlotView
   /** What was noted down with its lease when that was made. */
   readonly metadata: LeaseMetadata
+  /** Exactly which image and sandbox server it is in, as far as that is known. */
+  readonly provenance: Provenance
   readonly files: SlotFiles
   readonly #client: SandboxClient
   readonly #lifetimeMs: number
@@ -70,6 +73,7 @@ export class Slot {
     this.network = lease.network
     this.view = slotView(lease)
     this.metadata = lease.metadata
+    this.provenance = lease.provenance
     this.files = new SlotFiles(parts.client, lease.leaseId)
     this.#client = parts.client
     this.#lifetimeMs = parts.lifetimeMs

@@ -2,6 +2,7 @@ import type { Lease } from '../wire/lease.ts'
 import type { LimitsInForce } from '../wire/limits.ts'
 import type { LeaseMetadata } from '../wire/metadata.ts'
 import type { MountView } from '../wire/mount.ts'
+import type { Provenance } from '../wire/provenance.ts'
 import type { Execution, LeftOpen } from './execution.ts'
 import { IdSet } from './id-set.ts'
 import type { KeptExecution } from './kept-execution.ts'
@@ -12,6 +13,7 @@ import { toolPath } from './tool-path.ts'
 export interface SlotTerms {
   limits: LimitsInForce
   mounts: readonly MountView[]
+  provenance: Provenance
 }
 
 /** A lease as the server holds it: who has the slot, until when, and what runs there. */
@@ -88,6 +90,7 @@ export class HeldLease {
       network: jail.network,
       limits: this.#terms.limits,
       mounts: this.#terms.mounts.map(({ target, readOnly, description }) => ({ target, readOnly, description })),
+      provenance: this.#terms.provenance,
     }
   }
 }

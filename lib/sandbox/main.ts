@@ -7,6 +7,7 @@ import { listenAddress, parseArguments } from './arguments.ts'
 import { chooseLimits } from './choose-limits.ts'
 import { chooseIsolation, endFirst } from './jail/choose.ts'
 import { JailRuntime } from './jail-runtime.ts'
+import { readProvenance } from './provenance.ts'
 import { SandboxServer } from './server.ts'
 import { wipeSlotFolders } from './slot-folders.ts'
 
@@ -64,6 +65,7 @@ async function main(words: readonly string[]): Promise<void> {
     groups,
     mounts: args.mounts.map(({ target, readOnly, description }) => ({ target, readOnly, description })),
     ...(args['max-reuses'] === undefined ? {} : { maxReuses: args['max-reuses'] }),
+    provenance: readProvenance(args['token-file']),
     runtime: new JailRuntime(pipesFolder),
     ...(args['idle-exit-ms'] === undefined ? {} : { idleExitMs: args['idle-exit-ms'] }),
     onIdle: () => void stop('nobody used this pool'),

@@ -8,6 +8,7 @@ import { SlotpoolError } from '../errors.ts'
 import { type LimitsInForce, noLimits } from '../wire/limits.ts'
 import type { MountView } from '../wire/mount.ts'
 import { bootHeader, maxJsonBytes, paths, protocolHeader, protocolVersion } from '../wire/protocol.ts'
+import type { Provenance } from '../wire/provenance.ts'
 import type { Health, ServerStatus } from '../wire/status.ts'
 import { Authentication } from './authentication.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -16,6 +17,7 @@ import { Executions } from './executions.ts'
 import type { ChosenIsolation } from './jail/choose.ts'
 import { LeaseTable } from './lease-table.ts'
 import type { ControlGroups } from './limits/control-groups.ts'
+import { ownProvenance } from './provenance.ts'
 import { parseJson } from './requests.ts'
 import { addRoutes } from './routes.ts'
 import type { SlotRuntime } from './slot-runtime.ts'
@@ -40,6 +42,8 @@ export interface SandboxServerOptions {
   groups?: ControlGroups | null
   /** What every slot has of the host, as its tenant is told. Default: nothing. */
   mounts?: readonly MountView[]
+  /** What the container runs, as every lease tells it. Default: that nobody said what its image is. */
+  provenance?: Provenance
   /** How often each slot is leased at most. Default: as often as it is asked for. */
   maxReuses?: number
   /** What happens inside of the slots. */
@@ -60,6 +64,7 @@ export class SandboxServer {
   readonly #options: SandboxServerOptions
   readonly #authentication: Authentication
   readonly #limits: LimitsInForce
+  readonly #provenance: Provenance
   readonly #slots: Slots
   readonly #leases: LeaseTable
   readonly #executions: Executions
@@ -86,6 +91,7 @@ export class SandboxServer {
     this.#options = options
     this.#authentication = new Authentication(options.token)
     this.#limits = options.limits ?? noLimits
+    this.#provenance = options.provenance ?? ownProvenance
     this.#slots = new Slots({
       count: options.slots,
       kind: isolation.kind,
@@ -101,7 +107,7 @@ export class SandboxServer {
     this.#leases = new LeaseTable({
       bootId: this.bootId,
       slots: this.#slots,
-      terms: { limits: this.#limits, mounts: options.mounts ?? [] },
+      terms: { limits: this.#limits, mounts: options.mounts ?? [], provenance: this.#provenance },
       clock,
       log,
       onEnd: (held) => this.#executions.forget(held),
@@ -142,6 +148,7 @@ export class SandboxServer {
     return {
       protocol: protocolVersion,
       version: serverVersion,
+      provenance: this.#provenance,
       bootId: this.bootId,
       state: this.#leases.state,
       pool: this.#options.pool,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { limitsInForce } from './limits.ts'
 import { leaseMetadata } from './metadata.ts'
 import { mountView } from './mount.ts'
+import { provenance } from './provenance.ts'
 
 /** Names a task. Any text a caller may have at hand, without control characters. */
 export const taskId = z
@@ -76,6 +77,8 @@ export const lease = z.object({
   /** What the slot may use, and what sees to it. */
   limits: limitsInForce,
   mounts: z.array(mountView),
+  /** What the slot's container runs. */
+  provenance,
 })
 export type Lease = z.infer<typeof lease>
 

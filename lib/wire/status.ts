@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { isolationLevels, lease, networkLevels, rootKinds } from './lease.ts'
 import { limitsInForce } from './limits.ts'
 import { serverStates } from './load.ts'
+import { provenance } from './provenance.ts'
 
 /** `failed` is tried again soon; of `quarantined` and `spent` there is no slot again. */
 export const slotStates = ['preparing', 'idle', 'leased', 'wiping', 'failed', 'quarantined', 'spent'] as const
@@ -16,6 +17,7 @@ export const serverStatus = z.object({
   protocol: z.int(),
   /** The version of the slotpool package that the server was built from. */
   version: z.string(),
+  provenance,
   bootId: z.string(),
   state: z.enum(serverStates),
   pool: z.string(),

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { sandboxServerProgram } from '../../lib/package-root.ts'
 import { cli } from '../fixtures/cli.ts'
 
 t.test('exec', async (t) => {
@@ -42,7 +44,7 @@ t.test('exec', async (t) => {
     t.equal(code, 3)
     t.equal(stderr, '')
     t.match(stdout, /^\{.*\}\n$/)
-    const { execution_id, duration_ms, phases_ms, ...rest } = JSON.parse(stdout)
+    const { execution_id, duration_ms, phases_ms, provenance, ...rest } = JSON.parse(stdout)
     t.same(rest, {
       task_id: 'json',
       stdout: 'out\n',
@@ -58,6 +60,8 @@ t.test('exec', async (t) => {
     })
     t.match(execution_id, /^[0-9a-f-]{36}$/)
     t.type(duration_ms, 'number')
+    const program = createHash('sha256').update(readFileSync(sandboxServerProgram())).digest('hex')
+    t.match(provenance, { image: null, server: { version: /^\d+\.\d+\.\d+/, digest: `sha256:${program}` } })
     t.same(Object.keys(phases_ms), ['client', 'wire', 'queue', 'enter', 'run', 'drain'])
     t.equal(phases_ms.run, duration_ms)
     t.ok(Object.values(phases_ms as Record<string, number>).every((ms) => ms >= 0))

@@ -44,7 +44,7 @@ for (const entry of entries) {
 
 t.test('every code in the running text is one', async (t) => {
   const prefixes = new Set(Object.keys(errorTable).map((code) => code.split('_')[0]))
-  const variables = /^(NOMAD_(ADDR|TOKEN|NAMESPACE|REGION|CACERT|CLIENT_CERT|CLIENT_KEY)|DOCKER_(HOST|CONTEXT))$/
+  const variables = /^(NOMAD_(ADDR|TOKEN|NAMESPACE|REGION|CACERT|CLIENT_CERT|CLIENT_KEY)|DOCKER_(HOST|CONTEXT|CONFIG))$/
   const named = [...page.matchAll(/`([A-Z]+_[A-Z_]+)`/g)].map(([, name]) => name as string)
   for (const name of new Set(named)) {
     if (prefixes.has(name.split('_')[0] as string) && !variables.test(name)) t.ok(Object.hasOwn(errorTable, name), name)

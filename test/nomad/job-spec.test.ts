@@ -190,3 +190,17 @@ t.test('where containers may be, and what is kept free for each', async (t) => {
   t.same(readGroupMeta(metaOf({ placement }))?.shape.placement, placement)
   t.equal(readGroupMeta({ ...metaOf({ placement }), slotpool_placement: '[' }), null)
 })
+
+t.test('what the image is lies beside the token, its digest where it was asked for by it', async (t) => {
+  const written = (image: string): unknown => {
+    const [, template] = specOf({ image }).TaskGroups[0]?.Tasks[0]?.Templates ?? []
+    const { EmbeddedTmpl, DestPath, Perms } = template as Record<string, string>
+    t.match({ DestPath, Perms }, { DestPath: 'secrets/image.json', Perms: '0400' })
+    t.notMatch(EmbeddedTmpl, /\{\{/, 'and is no template')
+    return JSON.parse(EmbeddedTmpl ?? '')
+  }
+  const digest = `sha256:${'a1'.repeat(32)}`
+  t.same(written('a:1'), { reference: 'a:1' })
+  t.same(written(`h.example/a@${digest}`), { reference: `h.example/a@${digest}`, digest })
+  t.same(written('{{{a}}'), { reference: '{{{a}}' })
+})

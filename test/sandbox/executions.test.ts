@@ -13,6 +13,7 @@ import type { Execution } from '../../lib/sandbox/execution.ts'
 import { Executions } from '../../lib/sandbox/executions.ts'
 import { JailRuntime } from '../../lib/sandbox/jail-runtime.ts'
 import { LeaseTable } from '../../lib/sandbox/lease-table.ts'
+import { ownProvenance } from '../../lib/sandbox/provenance.ts'
 import { Slots } from '../../lib/sandbox/slots.ts'
 import { executionRequest } from '../../lib/wire/execution.ts'
 import { noLimits } from '../../lib/wire/limits.ts'
@@ -160,7 +161,7 @@ t.test('the same request with its variables in another order is the same, and ru
 t.test('no id is run twice under a lease, however many came since, nor one that was ended before it came', async (t) => {
   const clock = new MovedClock()
   const slots = new Slots({ count: 1, kind: new ScriptedJails(), folder: '/', log: pino({ enabled: false }), clock })
-  const terms = { limits: noLimits, mounts: [] }
+  const terms = { limits: noLimits, mounts: [], provenance: ownProvenance }
   const leases = new LeaseTable({ bootId: randomUUID(), slots, terms, clock, log: pino({ enabled: false }), onEnd: () => {} })
   t.teardown(async () => {
     await leases.releaseAll('the test is over')

@@ -6,6 +6,7 @@ import t from 'tap'
 import type { ErrorCode } from '../../lib/errors.ts'
 import type { HeldLease } from '../../lib/sandbox/held-lease.ts'
 import { LeaseTable } from '../../lib/sandbox/lease-table.ts'
+import { ownProvenance } from '../../lib/sandbox/provenance.ts'
 import { Slots } from '../../lib/sandbox/slots.ts'
 import { noLimits } from '../../lib/wire/limits.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
@@ -33,7 +34,7 @@ class Boot {
     this.leases = new LeaseTable({
       bootId: this.bootId,
       slots: this.slots,
-      terms: { limits: noLimits, mounts: [] },
+      terms: { limits: noLimits, mounts: [], provenance: ownProvenance },
       clock,
       log,
       onEnd: (held: HeldLease) => this.told.add(this.jails.of(held.slot.jail)),

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { ScriptedJails } from '../../lib/backend/fake/scripted-runtime.ts'
 import type { HeldLease } from '../../lib/sandbox/held-lease.ts'
 import { LeaseTable } from '../../lib/sandbox/lease-table.ts'
+import { ownProvenance } from '../../lib/sandbox/provenance.ts'
 import { Slots } from '../../lib/sandbox/slots.ts'
 import { noLimits } from '../../lib/wire/limits.ts'
 import type { CheckedHomeLeaseRequest, Whereabouts } from '../../lib/wire/roster.ts'
@@ -20,7 +21,7 @@ async function table(t: Test, count = 2) {
   const leases = new LeaseTable({
     bootId,
     slots,
-    terms: { limits: noLimits, mounts: [] },
+    terms: { limits: noLimits, mounts: [], provenance: ownProvenance },
     clock,
     log,
     onEnd: (held: HeldLease) => void ended.push(held.taskId),

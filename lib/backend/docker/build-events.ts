@@ -24,17 +24,22 @@ export type BuildMessage = z.infer<typeof message>
 
 const stepLine = /^Step (\d+)\/(\d+) : (.*)$/s
 
-/** Cuts the stream into messages. */
-export async function* buildMessages(stream: AsyncIterable<Buffer | string>): AsyncGenerator<BuildMessage> {
+/** Cuts the stream of a build into messages. */
+export function buildMessages(stream: AsyncIterable<Buffer | string>): AsyncGenerator<BuildMessage> {
+  return jsonMessages(stream, message)
+}
+
+/** Cuts a stream of the engine's into its messages, JSON texts one after another. */
+export async function* jsonMessages<T>(stream: AsyncIterable<Buffer | string>, schema: z.ZodType<T>): AsyncGenerator<T> {
   const decoder = new TextDecoder()
   let text = ''
   for await (const chunk of stream) {
     text += typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
     const lines = text.split('\n')
     text = lines.pop() ?? ''
-    for (const line of lines) if (line.trim() !== '') yield message.parse(JSON.parse(line))
+    for (const line of lines) if (line.trim() !== '') yield schema.parse(JSON.parse(line))
   }
-  if (text.trim() !== '') yield message.parse(JSON.parse(text))
+  if (text.trim() !== '') yield schema.parse(JSON.parse(text))
 }
 
 /** Follows a build by its messages: the step it is at, that step's output, the error it ended with, the image it made. */

@@ -12,12 +12,15 @@ export class ContainerPlans {
   readonly #engine: DockerEngine
   readonly #config: Config
   readonly #env: NodeJS.ProcessEnv
+  readonly #ensureImage: (image: string) => Promise<void>
   #last: { key: string; plan: Promise<ContainerPlan> } | undefined
 
-  constructor(engine: DockerEngine, config: Config, env: NodeJS.ProcessEnv) {
+  /** `ensureImage` has the engine have an image that it may have to pull. */
+  constructor(engine: DockerEngine, config: Config, env: NodeJS.ProcessEnv, ensureImage: (image: string) => Promise<void>) {
     this.#engine = engine
     this.#config = config
     this.#env = env
+    this.#ensureImage = ensureImage
   }
 
   /** As the newest of these containers is; where none lives, as this process was told. */
@@ -32,6 +35,7 @@ export class ContainerPlans {
   /** As a shape says. `generation` is that of the newest container. */
   async changed(shape: PoolShape, generation: number): Promise<ContainerPlan> {
     const config = withShape(this.#config, shape)
+    await this.#ensureImage(config.image)
     const id = versionId(shape, await imageId(this.#engine, config.image))
     return { config, image: config.image, version: { id, generation }, mounts: await resolveMounts(config, this.#env) }
   }

@@ -7,11 +7,13 @@ import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { resolveMounts } from '../host-mounts.ts'
 import { newestVersion, refuseOtherChange } from '../pool-version.ts'
+import type { Notice } from '../provider.ts'
 import { keepToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { ContainerPlans } from './container-plan.ts'
 import { type ContainerPlan, containerName } from './container-spec.ts'
 import { DockerEngine } from './engine.ts'
+import { ensureImage } from './ensure-image.ts'
 import { followEvents } from './follow-events.ts'
 import { type GrowContext, growPool } from './grow-pool.ts'
 import { findHalfMade } from './half-made.ts'
@@ -28,6 +30,7 @@ export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #config: Config
   readonly #env: NodeJS.ProcessEnv
+  readonly #notice: Notice
   readonly #engine: DockerEngine
   /** Runs of containers that answered once: while they last, they are not asked again. */
   readonly #answered = new Set<string>()
@@ -42,11 +45,13 @@ export class DockerBackend implements Backend {
    * Connects to nothing yet.
    *
    * @param env where `DOCKER_HOST` and its like, and the place of the state folder, are read from.
+   * @param notice told that an image is pulled, and how far that is. Default: nobody is.
    * @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used.
    */
-  constructor(config: Config, env: NodeJS.ProcessEnv = process.env) {
+  constructor(config: Config, env: NodeJS.ProcessEnv = process.env, notice: Notice = () => {}) {
     this.#config = config
     this.#env = env
+    this.#notice = notice
     this.#engine = new DockerEngine(env)
     if (this.#engine.isLocal) return
     const { address, namedBy } = this.#engine.address
@@ -77,7 +82,7 @@ export class DockerBackend implements Backend {
   }
 
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
-    const plans = new ContainerPlans(this.#engine, this.#config, this.#env)
+    const plans = this.#plans(signal)
     return this.#grow(count, (found) => plans.like(found), signal)
   }
 
@@ -85,7 +90,7 @@ export class DockerBackend implements Backend {
     const found = (await listPoolContainers(this.#engine, this.#config.pool, signal)).filter(isLive)
     const newest = newestContainer(found)
     if (!newest) return false
-    const plan = await new ContainerPlans(this.#engine, this.#config, this.#env).changed(shape, newest.version.generation + 1)
+    const plan = await this.#plans(signal).changed(shape, newest.version.generation + 1)
     if (plan.version.id === newest.version.id && !force) {
       const same = found.filter(({ version }) => version.generation === newest.version.generation)
       const described = await Promise.all(same.map((one) => this.#describe(one, signal)))
@@ -104,6 +109,11 @@ export class DockerBackend implements Backend {
     )
     refuseOtherChange(this.#config.pool, newestVersion(containers.map((one) => one.version)), plan.version)
     return true
+  }
+
+  #plans(signal: AbortSignal | undefined): ContainerPlans {
+    const options = { notice: this.#notice, env: this.#env, signal }
+    return new ContainerPlans(this.#engine, this.#config, this.#env, (image) => ensureImage(this.#engine, image, options))
   }
 
   async #grow(

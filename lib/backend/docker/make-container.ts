@@ -79,7 +79,9 @@ async function makeOnce(
   if (container === undefined) return undefined
   try {
     throwIfCancelled(signal)
-    const archive = await tokenArchive(await token())
+    // Only now is it sure which image its name stood for.
+    const { Image: digest } = await engine.call('look at a container', container.inspect())
+    const archive = await tokenArchive(await token(), { reference: plan.config.image, digest })
     await engine.call('put the token into a container', container.putArchive(archive, { path: '/' }))
     throwIfCancelled(signal)
     return { id: container.id, run: await startAndWait(engine, container, spec.name, signal) }

@@ -9,6 +9,7 @@ import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
 import { addGroup, raiseCount } from './pool-count.ts'
 import { PoolWatch } from './pool-watch.ts'
+import { PullNotices } from './pull-notices.ts'
 import { Readiness } from './readiness.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
 import { startFailure } from './start-failure.ts'
@@ -86,7 +87,8 @@ async function grow(
     // Nomad replaces neither what failed nor what ended well unless it has reason to look. What a change adds replaces nothing.
     const isShort = (registered === null || (!begin && dead.size > 0)) && before.filter(isLive).length < count
     const replacing = isShort ? await replaceDead(pool, signal) : undefined
-    await untilServed(pool, { count, ensureCount, dead, awaited: replacing ?? registered?.EvalID }, signal)
+    const pulls = new PullNotices(pool.notice, before)
+    await untilServed(pool, { count, ensureCount, dead, pulls, awaited: replacing ?? registered?.EvalID }, signal)
   } finally {
     await reaping
   }
@@ -105,16 +107,18 @@ interface Wait {
   ensureCount(): Promise<Registered | null>
   /** Those that had ended before it began. */
   dead: ReadonlySet<string>
+  pulls: PullNotices
   /** The evaluation of its own change. */
   awaited: string | undefined
 }
 
-async function untilServed(pool: NomadPool, { count, ensureCount, dead, awaited }: Wait, signal: AbortSignal): Promise<void> {
+async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, awaited }: Wait, signal: AbortSignal): Promise<void> {
   await using watch = new PoolWatch(pool)
   await using readiness = new Readiness(pool, () => watch.touch())
   for (let own = awaited; ; ) {
     await watch.changed(signal)
     throwIfCancelled(signal)
+    pulls.look(watch.allocations)
     const live = watch.allocations.filter(isLive)
     const running = live.filter((one) => one.ClientStatus === 'running')
     if (readiness.answering(running) >= count) return

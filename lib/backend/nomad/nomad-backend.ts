@@ -9,6 +9,7 @@ import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { checkRemoteMounts } from '../host-mounts.ts'
 import { type PoolVersion, refuseOtherChange, versionId, withShape } from '../pool-version.ts'
+import type { Notice } from '../provider.ts'
 import { silence } from './answering.ts'
 import { changedJob, refuseFixedPlacement, refuseLossOfChanges } from './changed-job.ts'
 import { allocationEndpoint, isLive, type PoolAllocation, poolAllocations, toContainer } from './containers.ts'
@@ -38,8 +39,11 @@ export class NomadBackend implements Backend {
     lagMs: 0,
   })
 
-  /** @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read. */
-  constructor(config: Config) {
+  /**
+   * @param notice told that a node pulls the image, and how far that is. Default: nobody is.
+   * @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read.
+   */
+  constructor(config: Config, notice: Notice = () => {}) {
     const job = poolJobOf(config)
     this.#config = config
     const client = new NomadClient(config.nomad)
@@ -50,6 +54,7 @@ export class NomadBackend implements Backend {
       job,
       token: new VariableToken(client, pool),
       answered: new Set(),
+      notice,
     }
   }
 

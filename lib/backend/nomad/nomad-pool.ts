@@ -1,5 +1,6 @@
 import type { NomadClient } from '../../nomad/client.ts'
 import type { PoolJob } from '../../nomad/job-spec.ts'
+import type { Notice } from '../provider.ts'
 
 /** What the parts of the nomad backend share: one pool, and the connection through which it is managed. */
 export interface NomadPool {
@@ -11,6 +12,7 @@ export interface NomadPool {
   token: PoolToken
   /** Runs of allocations whose sandbox server answered. None comes again, so what answered once counts as started. */
   answered: Set<string>
+  notice: Notice
 }
 
 /** The pool's token, as {@link NomadPool} needs it. */

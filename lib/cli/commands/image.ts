@@ -3,6 +3,7 @@ import { loadConfig } from '../../config.ts'
 import { runCli } from '../context.ts'
 import { notice, writeStdout } from '../output.ts'
 import { poolOptionsOf, withPoolOptions } from '../pool-options.ts'
+import { imageStoreCommands } from './image-store.ts'
 
 interface BuildArguments {
   base?: string | undefined
@@ -40,6 +41,9 @@ async function build(args: ArgumentsCamelCase<BuildArguments>): Promise<void> {
 export const imageCommand: CommandModule = {
   command: 'image',
   describe: 'images of containers',
-  builder: (yargs) => yargs.command(buildCommand).demandCommand(1, 1, 'expected an image COMMAND'),
+  builder: (yargs) =>
+    imageStoreCommands
+      .reduce((all, command) => all.command(command), yargs.command(buildCommand))
+      .demandCommand(1, 1, 'expected an image COMMAND'),
   handler: () => {},
 }

@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { DockerEngine } from '../../../lib/backend/docker/engine.ts'
 import { undoContainers } from '../../../lib/backend/docker/undo-containers.ts'
 import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
+import { sandboxServerProgram } from '../../../lib/package-root.ts'
 import { protocolVersion } from '../../../lib/wire/protocol.ts'
 import { archiveHeaders } from '../../fixtures/archive-headers.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
@@ -33,6 +36,11 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
     t.teardown(() => client.close())
     t.match(await client.health(), { ok: true, protocol: protocolVersion })
     t.equal((await client.status()).slots.length, 2)
+    const { lease } = await client.lease({ taskId: 'a', owner: 'o', ttlMs: 60_000 })
+    const digest = (await docker.getImage(image).inspect()).Id
+    const program = `sha256:${createHash('sha256').update(readFileSync(sandboxServerProgram())).digest('hex')}`
+    t.match(lease.provenance, { image: { reference: image, digest }, server: { digest: program } })
+    await client.release(lease.leaseId)
     const stranger = new SandboxClient(container?.endpoint ?? { url: '' }, 'another')
     t.teardown(() => stranger.close())
     await t.rejects(stranger.status(), { code: 'UNAUTHORIZED' })

@@ -55,6 +55,7 @@ t.test('a pool on a real Nomad', { skip }, async (t) => {
       const client = new SandboxClient(endpoint ?? { url: '' }, token)
       t.teardown(() => client.close())
       t.match(await client.status(), { pool: pool.jobId.replace('slotpool-', ''), isolation: 'jail', slots: [{}, {}] })
+      t.match((await client.status()).provenance, { image: { reference: image, digest: null }, server: { digest: /^sha256:/ } })
     }
     t.notMatch(inspect(await readJob(agent.client, pool.jobId), { depth: 20 }), token, 'the job does not hold the token')
     for (const id of await containersOf(containers[0]?.id ?? '')) {

@@ -41,6 +41,7 @@ t.test('a growth that is taken back', { skip }, async (t) => {
     },
     token: new VariableToken(agent.client, name),
     answered: new Set((await test.running()).map(allocationRun)),
+    notice: () => {},
   }
   const index = async () => (await readJob(agent.client, test.jobId))?.JobModifyIndex ?? 0
   const why = new SlotpoolError('CANCELLED', 'enough')

@@ -1,0 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { SlotpoolError } from '../../errors.ts'
+import { cancelled } from './registry-errors.ts'
+
+/** After so many attempts in a row that moved nothing, a transfer is given up. */
+const fruitlessAttempts = 5
+const firstPauseMs = 50
+/** No byte for so long, and the connection counts as cut. */
+export const silentBodyMs = 60_000
+
+/**
+ * Has a transfer go on after its connection was cut, from where it is: `attempt` resolves when it is over, and rejects where it came no further.
+ *
+ * @param moved how many bytes are over so far.
+ */
+export async function untilMoved(
+  doing: string,
+  signal: AbortSignal | undefined,
+  moved: () => number,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  for (let fruitless = 0; ; ) {
+    const before = moved()
+    try {
+      return await attempt()
+    } catch (error) {
+      if (signal?.aborted) throw cancelled(doing, signal.reason)
+      // What is wrong with the content or the asking stays wrong.
+      if (error instanceof SlotpoolError && !error.retryable) throw error
+      fruitless = moved() > before ? 0 : fruitless + 1
+      if (fruitless === fruitlessAttempts) throw error
+      if (fruitless > 0) await delay(firstPauseMs * 2 ** fruitless, undefined, signal ? { signal } : {}).catch(() => {})
+    }
+  }
+}
+
+/** Destroys a stream that gives nothing for {@link silentBodyMs}. */
+export async function* unlessSilent(body: AsyncIterable<Uint8Array> & { destroy(error: Error): void }): AsyncGenerator<Uint8Array> {
+  const timer = setTimeout(() => body.destroy(new Error(`nothing came for ${silentBodyMs} ms`)), silentBodyMs)
+  try {
+    for await (const chunk of body) {
+      timer.refresh()
+      yield chunk
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,146 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import Docker from 'dockerode'
+import t, { type Test } from 'tap'
+import { pack } from 'tar-stream'
+import { DockerRegistry } from '../../../lib/backend/docker/docker-registry.ts'
+import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
+import { mediaTypes } from '../../../lib/backend/registry/oci-documents.ts'
+import type { TransferProgress } from '../../../lib/backend/registry/registry.ts'
+import { cuttingFront } from '../../fixtures/cutting-front.ts'
+import { imageRegistry, registryUser } from '../../fixtures/image-registry.ts'
+import { dockerSkip, registrySkip } from '../../fixtures/require-service.ts'
+import { putSmallImage } from '../../fixtures/small-image.ts'
+import { testName } from '../../fixtures/test-name.ts'
+import { withVariable } from '../../fixtures/with-variable.ts'
+
+const docker = new Docker()
+
+/** An image of one small file on the engine; gone when the test is over, with what the test calls it beside. */
+async function engineImage(t: Test, ...otherNames: string[]): Promise<{ name: string; id: string }> {
+  const tar = pack()
+  tar.entry({ name: 'file' }, testName())
+  tar.finalize()
+  const name = `slotpool/test:${testName()}`
+  const [repo, tag] = name.split(':')
+  const stream = await docker.importImage(Readable.from([await buffer(tar)]), { repo, tag })
+  await buffer(stream as Readable)
+  const names = [name, ...otherNames]
+  t.teardown(() =>
+    Promise.all(
+      names.map((one) =>
+        docker
+          .getImage(one)
+          .remove()
+          .catch(() => {}),
+      ),
+    ),
+  )
+  return { name, id: (await docker.getImage(name).inspect()).Id }
+}
+
+t.test('images of a Docker engine', { skip: (await dockerSkip()) || (await registrySkip()) }, async (t) => {
+  const engine = new DockerRegistry()
+  const { host } = await imageRegistry(t)
+
+  t.test('are listed, looked at, named and removed', async (t) => {
+    const other = `slotpool/test:${testName()}`
+    const { name, id } = await engineImage(t, other)
+    t.ok((await engine.list()).includes(name))
+    t.match(await engine.resolve(name), { digest: id, mediaType: 'application/vnd.docker.container.image.v1+json' })
+    t.match(await engine.inspect(name), { reference: name, digest: id, description: null, remoteDigests: [], createdAtMs: Number })
+    await engine.tag(name, other)
+    t.equal((await engine.resolve(other)).digest, id)
+    t.equal((await engine.resolve(id)).digest, id)
+    await engine.remove(other)
+    const missing = { code: 'REF_NOT_FOUND', message: /expected a reference that is in the Docker engine at/ }
+    await t.rejects(engine.resolve(other), missing)
+    await t.rejects(engine.inspect(other), missing)
+    await t.rejects(engine.remove(other), missing)
+    await t.rejects(engine.tag(other, name), missing)
+    await t.rejects(engine.push(other, name), missing)
+    t.equal(engine.buildTarget(), null)
+    await t.rejects(engine.fetch(await engine.resolve(name)), { code: 'NOT_IMPLEMENTED' })
+    await t.rejects(engine.pull(`${host}/a:1`, { plainHttp: true }), { code: 'NOT_IMPLEMENTED' })
+  })
+
+  t.test('go to a registry and from there into a layout, the same by their digests', async (t) => {
+    const { name, id } = await engineImage(t)
+    const remote = `${host}/from/engine:1`
+    const seen: TransferProgress[] = []
+    const pushed = await engine.push(name, remote, { onProgress: (progress) => seen.push(progress) })
+    t.equal(pushed.mediaType, mediaTypes.dockerManifest)
+    t.ok(seen.some((progress) => progress.done))
+    t.notOk((await engine.list()).includes(remote), 'the name that it took for this is gone')
+    const layout = new LayoutRegistry(join(t.testdir(), 'images'))
+    t.same(await layout.pull(remote), pushed)
+    const { config } = JSON.parse((await buffer(await layout.fetch(pushed))).toString())
+    t.equal(config.digest, id, 'its configuration is what the engine calls the image')
+    await layout.push(remote, `${host}/from/layout:1`)
+    t.teardown(() => engine.remove(`${host}/from/layout:1`))
+    t.equal((await engine.pull(`${host}/from/layout:1`)).digest, id, 'and back')
+  })
+
+  t.test('come from a layout by way of a registry, under the name they are pulled by', async (t) => {
+    const layout = new LayoutRegistry(join(t.testdir(), 'images'))
+    const { manifest, blobs } = await putSmallImage(layout.buildTarget(), 'mine:1', [10, 20])
+    const remote = `${host}/from/layout:2`
+    await layout.push('mine:1', remote)
+    const seen: TransferProgress[] = []
+    t.teardown(() => engine.remove(remote))
+    t.equal((await engine.pull(remote, { onProgress: (progress) => seen.push(progress) })).digest, blobs[0]?.descriptor.digest)
+    t.equal(seen.filter((progress) => progress.done).length, 2)
+    t.match(await engine.inspect(remote), {
+      description: 'a small one',
+      createdAtMs: Date.parse('2026-01-02T03:04:05Z'),
+      remoteDigests: [`${host}/from/layout@${manifest.digest}`],
+    })
+  })
+
+  t.test('a name that stood for something else does so again after a push', async (t) => {
+    const remote = `${host}/taken:1`
+    const [first, second] = [await engineImage(t, remote), await engineImage(t)]
+    await engine.tag(first.name, remote)
+    await engine.push(second.name, remote)
+    t.equal((await engine.resolve(remote)).digest, first.id)
+  })
+
+  t.test('who gives up a transfer leaves neither an image nor a name', async (t) => {
+    const front = await cuttingFront(t, host)
+    const { name } = await engineImage(t)
+    const remote = `${front.host}/given/up:1`
+    front.stall('down', 0)
+    const controller = new AbortController()
+    const { signal } = controller
+    const doing = [engine.push(name, remote, { signal }), engine.pull(`${front.host}/given/up:2`, { signal })]
+    const ended = Promise.allSettled(doing)
+    await front.stalled
+    controller.abort()
+    t.match(await ended, [{ reason: { code: 'CANCELLED' } }, { reason: { code: 'CANCELLED' } }])
+    t.same(
+      (await engine.list()).filter((one) => one.startsWith(front.host)),
+      [],
+    )
+  })
+
+  t.test('what the registry says no to is a typed error', async (t) => {
+    await t.rejects(engine.pull(`${host}/none:1`), { code: 'REF_NOT_FOUND', message: new RegExp(`registry ${host}`) })
+    const closed = await imageRegistry(t, 'htpasswd')
+    withVariable(t, 'DOCKER_CONFIG', t.testdir())
+    const write = (password: string) => {
+      const auth = Buffer.from(`${registryUser.username}:${password}`).toString('base64')
+      writeFileSync(join(t.testdirName, 'config.json'), JSON.stringify({ auths: { [closed.host]: { auth } } }))
+    }
+    const { name } = await engineImage(t)
+    const remote = `${closed.host}/mine:1`
+    await t.rejects(engine.push(name, remote), { code: 'REGISTRY_UNAUTHORIZED', message: /docker login/ })
+    write('wrong')
+    await t.rejects(engine.push(name, remote), { code: 'REGISTRY_UNAUTHORIZED' })
+    await t.rejects(engine.pull(remote), { code: 'REGISTRY_UNAUTHORIZED' })
+    write(registryUser.password)
+    t.match(await engine.push(name, remote), { digest: /^sha256:/ })
+    await t.rejects(engine.pull('127.0.0.1:1/a:1'), { code: 'REGISTRY_REQUEST_FAILED', retryable: true })
+  })
+})
