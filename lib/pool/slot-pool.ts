@@ -238,8 +238,9 @@ export class SlotPool implements AsyncDisposable {
   /** What the pool has and who uses it. */
   async status(signal?: AbortSignal): Promise<PoolStatus> {
     this.#checkOpen()
-    const { all, ready } = await this.#containers.look(signal)
-    return poolStatus(this.config.pool, this.#backend.name, all, ready, signal)
+    const [{ all, ready }, shape] = await Promise.all([this.#containers.look(signal), this.#backend.shape(signal)])
+    const { image = null, toolsImage = null } = shape ?? {}
+    return poolStatus({ pool: this.config.pool, backend: this.#backend.name, image, tools_image: image && toolsImage }, all, ready, signal)
   }
 
   /**

@@ -27,7 +27,20 @@ t.test('up, status, release and down', async (t) => {
     const { stdout } = await run(['status', '--json'])
     t.match(stdout, /^\{.*\}\n$/)
     const status = JSON.parse(stdout)
-    t.same(Object.keys(status), ['pool', 'backend', 'isolation', 'root', 'network', 'network_reason', 'limits', 'containers', 'totals'])
+    const names = [
+      'pool',
+      'backend',
+      'image',
+      'tools_image',
+      'isolation',
+      'root',
+      'network',
+      'network_reason',
+      'limits',
+      'containers',
+      'totals',
+    ]
+    t.same(Object.keys(status), names)
     t.match(status, {
       pool,
       backend: 'local',

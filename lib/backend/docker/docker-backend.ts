@@ -6,6 +6,7 @@ import { poolDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape } from '../backend.ts'
 import { EngineWatch } from '../engine-watch.ts'
 import { resolveMounts } from '../host-mounts.ts'
+import { refuseSharedSystem } from '../task-image.ts'
 import { keepToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { containerName } from './container-spec.ts'
@@ -19,6 +20,7 @@ import { probe } from './readiness.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
 import { removeContainer } from './remove-container.ts'
 import { removeLostVolumes } from './remove-volumes.ts'
+import { findToolsVolume, removeUnusedTools } from './tools-volume.ts'
 import { undoContainers } from './undo-containers.ts'
 
 /** Containers on one Docker engine. They carry the pool's name as a label, and are found again by it. */
@@ -66,6 +68,7 @@ export class DockerBackend implements Backend {
   }
 
   async check(config: Config): Promise<void> {
+    refuseSharedSystem(config)
     await resolveMounts(config, this.#env)
   }
 
@@ -77,7 +80,10 @@ export class DockerBackend implements Backend {
   async grow(count: number, signal?: AbortSignal): Promise<Container[]> {
     const engine = this.#engine
     const { pool } = this.#config
+    refuseSharedSystem(this.#config)
     const mounts = await resolveMounts(this.#config, this.#env)
+    const tools = await findToolsVolume(engine, this.#config)
+    const parts = { mounts, ...(tools ? { tools } : {}) }
     const token = await this.token()
     let reaping: Promise<void> | undefined
     const context: GrowContext = {
@@ -87,7 +93,7 @@ export class DockerBackend implements Backend {
       describe: (one) => this.#describe(one, signal),
       make: async (index, either) => {
         reaping ??= reapLeftovers(engine, pool, this.#env)
-        const made = await makeContainer(engine, this.#config, index, () => this.token(), mounts, either)
+        const made = await makeContainer(engine, this.#config, index, () => this.token(), parts, either)
         if (made !== undefined) this.#answered.add(made.run)
         return made?.id
       },
@@ -100,7 +106,7 @@ export class DockerBackend implements Backend {
       await keepToken(this.#folder(), token)
       return containers
     } catch (error) {
-      await this.#forgetUnusedToken().catch(() => {})
+      await this.#forgetUnused().catch(() => {})
       throw error
     } finally {
       await reaping
@@ -125,6 +131,7 @@ export class DockerBackend implements Backend {
     }
     throwIfCancelled(signal)
     await removeLostVolumes(this.#engine, this.#config.pool)
+    await removeUnusedTools(this.#engine)
     this.#answered.clear()
     await rm(this.#folder(), { recursive: true, force: true })
   }
@@ -134,8 +141,9 @@ export class DockerBackend implements Backend {
     this.#engine.close()
   }
 
-  /** A start that failed before there was any container leaves nothing, its token included. */
-  async #forgetUnusedToken(): Promise<void> {
+  /** A start that failed before there was any container leaves nothing: neither its token nor tools. */
+  async #forgetUnused(): Promise<void> {
+    if (this.#config.toolsImage !== undefined) await removeUnusedTools(this.#engine)
     const found = await listPoolContainers(this.#engine, this.#config.pool)
     if (found.length === 0) await rm(this.#folder(), { recursive: true, force: true })
   }

@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Container as EngineContainer } from 'dockerode'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
+import { missingInImage } from '../../image-layout.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import type { HostMount } from '../host-mounts.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { poolLabel } from './container-labels.ts'
-import { containerName, containerSpec, serverPort } from './container-spec.ts'
+import { containerName, containerSpec, serverPort, tokenFolder } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
@@ -17,6 +18,7 @@ import { serverEndpoint } from './server-endpoint.ts'
 import { startFailure } from './start-failure.ts'
 import { StartOutput } from './start-output.ts'
 import { tokenArchive } from './token-archive.ts'
+import { fillToolsVolume, type ToolsVolume } from './tools-volume.ts'
 import { undoAndThrow } from './undo-and-throw.ts'
 
 /** From the start of a container to the first answer of its sandbox server. */
@@ -27,6 +29,13 @@ export interface MadeContainer {
   id: string
   /** As in `PoolContainer`. */
   run: string
+}
+
+/** What a container has from outside of its image. */
+export interface ContainerParts {
+  mounts: readonly HostMount[]
+  /** What its server comes from, where that is no part of its image. */
+  tools?: ToolsVolume
 }
 
 /** The engine takes a container out of its network behind its removal, and has done so by then. */
@@ -43,13 +52,13 @@ export async function makeContainer(
   config: Config,
   index: number,
   token: () => Promise<string>,
-  mounts: readonly HostMount[],
+  parts: ContainerParts,
   signal?: AbortSignal,
 ): Promise<MadeContainer | undefined> {
   const backoff = new Backoff()
   for (const giveUpAt = performance.now() + networkTimeoutMs; ; await backoff.pause(signal)) {
     try {
-      return await makeOnce(engine, config, index, token, mounts, signal)
+      return await makeOnce(engine, config, index, token, parts, signal)
     } catch (error) {
       if (!isStillInNetwork(error)) throw error
       if (performance.now() > giveUpAt) throw leftInNetwork(containerName(config.pool, index), error)
@@ -73,17 +82,18 @@ async function makeOnce(
   config: Config,
   index: number,
   token: () => Promise<string>,
-  mounts: readonly HostMount[],
+  { mounts, tools }: ContainerParts,
   signal?: AbortSignal,
 ): Promise<MadeContainer | undefined> {
   throwIfCancelled(signal)
-  const spec = containerSpec(config, index, mounts)
+  const spec = containerSpec(config, index, mounts, tools)
   // Not ended by the signal: an engine whose client hangs up still makes the container, and nobody would know its id.
   const container = await create(engine, spec)
   if (container === undefined) return undefined
   try {
     throwIfCancelled(signal)
-    const archive = await tokenArchive(await token())
+    if (tools) await fillToolsVolume(engine, tools, container, config.toolsImage ?? '', signal)
+    const archive = await tokenArchive(await token(), tokenFolder(config))
     await engine.call('put the token into a container', container.putArchive(archive, { path: '/' }))
     throwIfCancelled(signal)
     return { id: container.id, run: await startAndWait(engine, container, spec.name, signal) }
@@ -150,7 +160,8 @@ async function start(engine: DockerEngine, container: EngineContainer, name: str
   } catch (error) {
     if (engineStatus(error) === undefined) throw error
     const reason = engineReason((error as SlotpoolError).cause as Error)
-    throw new SlotpoolError('CONTAINER_FAILED', `container ${name} could not start: ${reason}`, { cause: error, details: { reason } })
+    const shown = `container ${name} could not start: ${reason}${missingInImage(reason)}`
+    throw new SlotpoolError('CONTAINER_FAILED', shown, { cause: error, details: { reason } })
   }
 }
 

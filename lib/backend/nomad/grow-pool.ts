@@ -1,5 +1,5 @@
 import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
+import { type AllocationStub, listJobAllocations, serverRuns } from '../../nomad/allocations.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
@@ -31,7 +31,7 @@ export async function growPool(pool: NomadPool, count: number, signal: AbortSign
   throwIfCancelled(signal)
   const { value: before } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
   const growth: Growth = {
-    ranBefore: new Set(before.filter((one) => isLive(one) && one.ClientStatus === 'running').map((one) => one.ID)),
+    ranBefore: new Set(before.filter((one) => isLive(one) && serverRuns(one)).map((one) => one.ID)),
     changedTo: null,
   }
   try {
@@ -87,7 +87,7 @@ async function untilServed(pool: NomadPool, { count, ensureCount, dead, awaited 
     await watch.changed(signal)
     throwIfCancelled(signal)
     const live = watch.allocations.filter(isLive)
-    const running = live.filter((one) => one.ClientStatus === 'running')
+    const running = live.filter(serverRuns)
     if (readiness.answering(running) >= count) return
     await readiness.follow(live, signal)
     // Only what this growth needs is its failure: others may be growing the pool further.

@@ -1,5 +1,5 @@
 import type { Config } from '../../config.ts'
-import { type AllocationStub, allocationRun, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocationStub, allocationRun, listJobAllocations, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
 import { NomadClient } from '../../nomad/client.ts'
 import { groupName, poolJobId, readJobMeta } from '../../nomad/job-spec.ts'
 import { jobCount, readJob } from '../../nomad/jobs.ts'
@@ -116,7 +116,7 @@ export class NomadBackend implements Backend {
 
   async #container(allocation: AllocationStub, endpoint: Container['endpoint'], signal: AbortSignal | undefined): Promise<Container> {
     const { answered } = this.#pool
-    const mayAnswer = isLive(allocation) && allocation.ClientStatus === 'running' && endpoint !== undefined
+    const mayAnswer = isLive(allocation) && serverRuns(allocation) && endpoint !== undefined
     if (!mayAnswer || answered.has(allocationRun(allocation))) return toContainer(allocation, endpoint, undefined)
     const reason = await silence(endpoint, signal)
     if (reason === undefined) answered.add(allocationRun(allocation))

@@ -3,7 +3,7 @@ import { tokenArchive } from '../../../lib/backend/docker/token-archive.ts'
 import { archiveHeaders } from '../../fixtures/archive-headers.ts'
 
 t.test('the token is for root alone', async (t) => {
-  const headers = await archiveHeaders([await tokenArchive('secret')])
+  const headers = await archiveHeaders([await tokenArchive('secret', 'run/slotpool')])
   t.match(headers, [
     { name: 'run/slotpool/', type: 'directory', mode: 0o700, uid: 0, gid: 0 },
     { name: 'run/slotpool/token', mode: 0o600, uid: 0, gid: 0, size: 6 },
