@@ -51,6 +51,11 @@ export interface SlotPoolOptions {
   pool?: string
   /** `TERMINAL_NOMAD_IMAGE`, default {@link defaultImage}. */
   image?: string
+  /**
+   * `TERMINAL_TOOLS_IMAGE`, default none: `image` is one that `slotpool image build` made. Else such an image, from which the sandbox server and all
+   * that it runs are taken, and `image` may be any for Linux.
+   */
+  toolsImage?: string
   /** `TERMINAL_NOMAD_SLOTS`, default 10: slots in each container. */
   slots?: number
   /** `TERMINAL_NOMAD_MIN`, default 1: containers kept. */
@@ -131,6 +136,7 @@ export interface Config {
   env: BackendName | 'sandbox'
   pool: string
   image: string
+  toolsImage?: string
   slots: number
   min: number
   max: number
@@ -202,6 +208,7 @@ const settings: readonly Setting[] = [
   { option: 'env', variable: 'TERMINAL_ENV', schema: oneOf([...backendNames, 'sandbox']) },
   { option: 'pool', variable: 'TERMINAL_POOL', schema: poolName },
   { option: 'image', variable: 'TERMINAL_NOMAD_IMAGE', schema: nonEmpty },
+  { option: 'toolsImage', variable: 'TERMINAL_TOOLS_IMAGE', schema: nonEmpty },
   { option: 'slots', variable: 'TERMINAL_NOMAD_SLOTS', schema: intBetween(1, 1000), parse: wholeNumber },
   { option: 'min', variable: 'TERMINAL_NOMAD_MIN', schema: intBetween(0, 10_000), parse: wholeNumber },
   { option: 'max', variable: 'TERMINAL_NOMAD_MAX', schema: intBetween(1, 10_000), parse: wholeNumber },
@@ -300,6 +307,7 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
     env: get<Config['env']>('env', 'local'),
     pool: get('pool', 'default'),
     image: get('image', defaultImage),
+    ...optional('toolsImage', 'toolsImage'),
     slots: get('slots', 10),
     min,
     max,

@@ -1,3 +1,4 @@
+import { taskImageEnvironment, taskImageRoot } from './image-layout.ts'
 import type { PoolTerms } from './pool-terms.ts'
 
 /** A mount as a sandbox server is told of it: `source` is the path that the server sees. */
@@ -18,17 +19,22 @@ export function termsArguments(terms: PoolTerms, mounts: readonly SourceMount[],
     ...['--network-allow', json(terms.networkAllow)],
     ...['--mounts', json(mounts.map(({ source, target, readOnly, description }) => ({ source, target, readOnly, description })))],
     ...['--system', system],
+    ...(system === 'host' || terms.toolsImage === undefined
+      ? []
+      : ['--image-root', taskImageRoot, '--image-environment', taskImageEnvironment]),
     ...(terms.maxReuses === undefined ? [] : ['--max-reuses', String(terms.maxReuses)]),
     ...(terms.drainMs ? ['--drain-ms', String(terms.drainMs)] : []),
   ]
 }
 
-/** Where the containers of an engine have what is mounted; the sandbox server hands it on from there. */
-export const mountFolder = '/run/slotpool/mounts'
+/** Where the containers of an engine have the mount of that number; the sandbox server hands it on from there. */
+export function mountPlace(at: number): string {
+  return `/run/slotpool/mounts/${at}`
+}
 
 /** The mounts of a pool as the server of a container sees them. */
 export function containerMounts(terms: PoolTerms): SourceMount[] {
-  return terms.mounts.map((mount, at) => ({ ...mount, source: `${mountFolder}/${at}` }))
+  return terms.mounts.map((mount, at) => ({ ...mount, source: mountPlace(at) }))
 }
 
 /** Nomad replaces `${…}` in arguments wherever it stands. */

@@ -2,8 +2,10 @@ import { z } from 'zod'
 import type { PoolMount } from './mount.ts'
 import type { SlotLimitOptions } from './slot-limits.ts'
 
-/** What every slot of a pool is given, as it was asked for when the pool's first container was made. */
+/** What a pool's slots are served by and given, as it was asked for when its first container was made. */
 export interface PoolTerms {
+  /** The image that the sandbox server comes from. Default: that of the containers. */
+  toolsImage?: string | undefined
   limits: Readonly<SlotLimitOptions>
   networkAllow: readonly string[]
   mounts: readonly PoolMount[]
@@ -15,6 +17,7 @@ export interface PoolTerms {
 
 /** As a container, a job or a record carries them. One that carries none was made without any. */
 export const poolTerms = z.object({
+  toolsImage: z.string().optional(),
   limits: z.record(z.string(), z.number()).default({}),
   networkAllow: z.array(z.string()).readonly().default([]),
   mounts: z
@@ -26,8 +29,15 @@ export const poolTerms = z.object({
 })
 
 /** The terms of a configuration. */
-export function termsOf({ limits, networkAllow, mounts, maxReuses, drainMs }: PoolTerms): PoolTerms {
-  return { limits, networkAllow, mounts, ...(maxReuses === undefined ? {} : { maxReuses }), ...(drainMs ? { drainMs } : {}) }
+export function termsOf({ toolsImage, limits, networkAllow, mounts, maxReuses, drainMs }: PoolTerms): PoolTerms {
+  return {
+    ...(toolsImage === undefined ? {} : { toolsImage }),
+    limits,
+    networkAllow,
+    mounts,
+    ...(maxReuses === undefined ? {} : { maxReuses }),
+    ...(drainMs ? { drainMs } : {}),
+  }
 }
 
 /** The terms as one text. */

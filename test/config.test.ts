@@ -32,6 +32,7 @@ const variables: readonly [string, string, string, unknown, string[]][] = [
   ['TERMINAL_ENV', 'env', 'sandbox', 'sandbox', ['', 'Local', 'podman']],
   ['TERMINAL_POOL', 'pool', 'a-1', 'a-1', ['', 'A', '-a', 'a-', 'a_b', 'a'.repeat(41)]],
   ['TERMINAL_NOMAD_IMAGE', 'image', 'me/image:1', 'me/image:1', ['']],
+  ['TERMINAL_TOOLS_IMAGE', 'toolsImage', 'me/tools:1', 'me/tools:1', ['']],
   ['TERMINAL_NOMAD_SLOTS', 'slots', '25', 25, ['', '0', '1001', '1.5', '-1', ' 1', '1e1', '0x1', 'many']],
   ['TERMINAL_NOMAD_MIN', 'min', '0', 0, ['', '-1', '10001', '1.5']],
   ['TERMINAL_NOMAD_MAX', 'max', '30', 30, ['', '0', '10001', 'all']],

@@ -19,9 +19,21 @@ export interface PoolVersion {
 
 /** The id of a version. `content` is what the image's name does not say: the image that the name stood for. */
 export function versionId(shape: PoolShape, content: string): string {
-  const { image, slots, isolation, network, limits, networkAllow, mounts, maxReuses = null, drainMs = 0, placement = {} } = shape
+  const {
+    image,
+    toolsImage = null,
+    slots,
+    isolation,
+    network,
+    limits,
+    networkAllow,
+    mounts,
+    maxReuses = null,
+    drainMs = 0,
+    placement = {},
+  } = shape
   const parts = [
-    ...[image, content, slots, isolation, network, maxReuses, drainMs],
+    ...[image, toolsImage, content, slots, isolation, network, maxReuses, drainMs],
     slotLimitNames.map((name) => limits[name] ?? null),
     [...networkAllow].sort(),
     mounts.map(mountText).sort(),
@@ -76,13 +88,14 @@ export function shapeOf(config: Config, image: string | null): PoolShape {
 
 /** The configuration with the settings of a shape in place of its own. */
 export function withShape(config: Config, shape: PoolShape): Config {
-  const { maxReuses: _, ...rest } = config
-  const { image, slots, isolation, network, limits, networkAllow, mounts, maxReuses, drainMs = 0 } = shape
+  const { maxReuses: _, toolsImage: __, ...rest } = config
+  const { image, toolsImage, slots, isolation, network, limits, networkAllow, mounts, maxReuses, drainMs = 0 } = shape
   return {
     ...rest,
     ...{ image: image ?? config.image, slots, limits, networkAllow, mounts, drainMs },
     isolation: isolation as IsolationChoice,
     network: network as NetworkChoice,
     ...(maxReuses === undefined ? {} : { maxReuses }),
+    ...(toolsImage === undefined ? {} : { toolsImage }),
   }
 }

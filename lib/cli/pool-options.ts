@@ -7,6 +7,7 @@ const poolOptions = {
   backend: { choices: [...backendNames, 'sandbox'] as const, describe: 'where containers come from (TERMINAL_ENV)' },
   pool: { type: 'string', describe: 'the name of the pool (TERMINAL_POOL)' },
   image: { type: 'string', describe: 'image of the containers (TERMINAL_NOMAD_IMAGE)' },
+  'tools-image': { type: 'string', describe: 'where the server comes from when that image has none (TERMINAL_TOOLS_IMAGE)' },
   slots: { type: 'string', describe: 'slots in each container (TERMINAL_NOMAD_SLOTS)' },
   min: { type: 'string', describe: 'containers kept (TERMINAL_NOMAD_MIN)' },
   max: { type: 'string', describe: 'containers at most (TERMINAL_NOMAD_MAX)' },
@@ -53,10 +54,11 @@ export function poolOptionsOf(args: object): SlotPoolOptions {
   const given = args as Record<string, unknown>
   const options: Record<string, unknown> = {}
   for (const name of Object.keys(poolOptions)) {
-    const value = given[name]
+    const key = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+    const value = given[key]
     if (value === undefined) continue
     // What is no number goes on as it is, to be refused in its own words.
-    options[name === 'backend' ? 'env' : name] = numbers.has(name) && /^[0-9]{1,15}$/.test(String(value)) ? Number(value) : value
+    options[key === 'backend' ? 'env' : key] = numbers.has(name) && /^[0-9]{1,15}$/.test(String(value)) ? Number(value) : value
   }
   if (Array.isArray(given.mount)) options.mounts = given.mount.map((text) => parseMount(String(text)))
   return options as SlotPoolOptions

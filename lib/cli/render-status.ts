@@ -10,6 +10,7 @@ export function renderStatus(status: PoolStatus): string {
     `pool ${pool} (${backend}): ${count(totals.containers, 'container')}, ${totals.leased} of ${count(totals.slots, 'slot')} leased, ` +
       `isolation ${isolation ?? 'unknown'}, root ${root ?? 'unknown'}, network ${network ?? 'unknown'}`,
   ]
+  if (status.tools_image !== null) lines.push(`  image ${status.image}, served with the tools of ${status.tools_image}`)
   if (status.network_reason !== null) lines.push(`  network: ${status.network_reason}`)
   const limits = status.limits === null ? '' : limitsText(status.limits)
   if (limits !== '') lines.push(`  each slot: ${limits}`)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type BlockingParameters, blockingTimeoutMs } from './blocking-query.ts'
 import type { Indexed, NomadClient } from './client.ts'
+import { taskName } from './job-spec.ts'
 
 const taskEvent = z.object({
   Type: z.string(),
@@ -91,10 +92,14 @@ export function hasEnded(allocation: AllocationStub): boolean {
   return ['complete', 'failed', 'lost'].includes(allocation.ClientStatus)
 }
 
-/** Names one run of an allocation: a task that is started anew in place keeps the allocation's id. */
-export function allocationRun(allocation: AllocationStub): string {
-  const started = Object.values(allocation.TaskStates ?? {}).map((task) => task.StartedAt ?? '')
-  return [allocation.ID, ...started].join('@')
+/** Names one run of an allocation's server: a task that is started anew in place keeps the allocation's id. */
+export function allocationRun({ ID, TaskStates }: AllocationStub): string {
+  return `${ID}@${TaskStates?.[taskName]?.StartedAt ?? ''}`
+}
+
+/** Whether the task that serves runs: another may come before it. */
+export function serverRuns({ ClientStatus, TaskStates }: AllocationStub): boolean {
+  return ClientStatus === 'running' && (TaskStates?.[taskName]?.State ?? 'running') === 'running'
 }
 
 /**

@@ -53,13 +53,14 @@ function network({ DynamicPorts, ...more }: JobSpec): Entry {
   return { block: 'network', entries: list(DynamicPorts).map(({ Label, ...port }) => block(`port ${quoted(Label)}`, port, { To: 'to' })) }
 }
 
-function task({ Name, Driver, User, Config, Resources, Templates, KillSignal, KillTimeout, ...more }: JobSpec): Entry {
+function task({ Name, Driver, Lifecycle, User, Config, Resources, Templates = [], KillSignal, KillTimeout, ...more }: JobSpec): Entry {
   refuse('task', more)
   const entries: Entry[] = [
     ['driver', Driver],
     ['user', User],
     ['kill_signal', KillSignal],
-    ['kill_timeout', duration(KillTimeout)],
+    ['kill_timeout', KillTimeout === undefined ? undefined : duration(KillTimeout)],
+    ...(Lifecycle === undefined ? [] : [block('lifecycle', Lifecycle, { Hook: 'hook', Sidecar: 'sidecar' })]),
     { block: 'config', entries: attributes(Config as JobSpec) },
     block('resources', Resources, { CPU: 'cpu', Cores: 'cores', MemoryMB: 'memory' }),
     ...list(Templates).map((one) =>

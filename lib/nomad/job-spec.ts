@@ -1,8 +1,8 @@
 import type { z } from 'zod'
 import type { IsolationChoice, NetworkChoice } from '../config.ts'
-import { jailCapabilities, serverEntrypoint } from '../image-layout.ts'
+import { copyToolsProgram, jailCapabilities, serverEntrypoint, taskImageEntrypoint } from '../image-layout.ts'
 import { type Constraint, type Placement, parseConstraint, readPlacement, reservedMemoryMb, writePlacement } from '../placement.ts'
-import { containerMounts, termsArguments } from '../pool-arguments.ts'
+import { containerMounts, mountPlace, termsArguments } from '../pool-arguments.ts'
 import { type PoolTerms, readTerms, writeTerms } from '../pool-terms.ts'
 import { imageFile, type imageProvenance } from '../wire/provenance.ts'
 
@@ -26,6 +26,13 @@ export interface PoolJob extends PoolTerms {
 export const groupName = 'sandbox'
 /** The one task of each group. */
 export const taskName = 'sandbox-server'
+/** The task that comes before it where the server is no part of the image: it brings the server and all that it runs. */
+export const toolsTaskName = 'tools'
+
+/** Where that task puts them, in the folder that the tasks of an allocation share; it goes with the allocation. */
+const toolsFolder = '${NOMAD_ALLOC_DIR}/slotpool'
+/** MiB for copying them. Nomad needs no more room for both tasks than for the larger, since one ends before the other begins. */
+const copyingMemoryMb = 128
 
 /** The group of containers that were made after so many changes of the pool: `sandbox`, then `sandbox-1`. */
 export function groupNameOf(generation: number): string {
@@ -119,11 +126,29 @@ export function poolGroupSpec(job: PoolJob): { Name: string; Count: number } & R
     Networks: [{ DynamicPorts: [{ Label: portLabel, To: containerPort }] }],
     RestartPolicy: { Attempts: 0, Mode: 'fail' },
     ReschedulePolicy: { Unlimited: true, DelayFunction: 'constant', Delay: nanoseconds(neverMs) },
-    Tasks: [task(job)],
+    Tasks: [...(job.toolsImage === undefined ? [] : [toolsTask(job.toolsImage)]), serverTask(job)],
   }
 }
 
-function task(job: PoolJob): Record<string, unknown> {
+function toolsTask(image: string): Record<string, unknown> {
+  return {
+    Name: toolsTaskName,
+    Driver: 'docker',
+    Lifecycle: { Hook: 'prestart', Sidecar: false },
+    Config: {
+      ...imageConfig(image),
+      entrypoint: [copyToolsProgram],
+      args: [toolsFolder],
+      network_mode: 'none',
+    },
+    User: '0',
+    Resources: { CPU: reservedCpuMhz, MemoryMB: copyingMemoryMb },
+  }
+}
+
+const imageConfig = (image: string): Record<string, unknown> => ({ image, force_pull: false, image_pull_timeout: imagePullTimeout })
+
+function serverTask(job: PoolJob): Record<string, unknown> {
   const {
     memoryMb = reservedMemoryMb,
     memoryMaxMb = memoryMb + ceilingPerSlotMb * job.slots,
@@ -134,25 +159,30 @@ function task(job: PoolJob): Record<string, unknown> {
     Name: taskName,
     Driver: 'docker',
     Config: {
-      image: job.image,
-      force_pull: false,
-      image_pull_timeout: imagePullTimeout,
+      ...imageConfig(job.image),
       ports: [portLabel],
       // Written out, so that an image made from ours with another entry point still serves slots.
-      entrypoint: [...serverEntrypoint],
+      entrypoint: job.toolsImage === undefined ? [...serverEntrypoint] : taskImageEntrypoint(`${toolsFolder}/tools`, ownMounts(job)),
       args: serverArguments(job),
+      // It would be run beside the server, as root.
+      ...(job.toolsImage === undefined ? {} : { healthchecks: [{ disable: true }] }),
       ...mountBlocks(job),
       memory_hard_limit: memoryMaxMb,
       pids_limit: pidsLimit(job.slots),
       ...jailPrivileges(job.isolation),
     },
-    // The same of its user: the server makes jails.
-    User: 'root',
+    // The same of its user: the server makes jails. An image may have no names of users.
+    User: job.toolsImage === undefined ? 'root' : '0',
     Resources: { ...(cores === undefined ? { CPU: cpuMhz } : { Cores: cores }), MemoryMB: memoryMb },
     Templates: [tokenTemplate(job.pool), imageTemplate(job.image)],
     KillSignal: 'SIGTERM',
     KillTimeout: nanoseconds((job.drainMs ?? 0) + killTimeoutMs),
   }
+}
+
+/** What a container has that is no part of its image, and that its server needs. */
+function ownMounts(job: PoolJob): string[] {
+  return ['${NOMAD_SECRETS_DIR}', '${NOMAD_TASK_DIR}', ...job.mounts.map((_, at) => mountPlace(at))]
 }
 
 function serverArguments(job: PoolJob): string[] {
@@ -176,10 +206,10 @@ function serverArguments(job: PoolJob): string[] {
 function mountBlocks(job: PoolJob): Record<string, unknown> {
   if (job.mounts.length === 0) return {}
   return {
-    mount: containerMounts(job).map(({ source, readOnly }, at) => ({
+    mount: job.mounts.map(({ host, readOnly }, at) => ({
       type: 'bind',
-      source: job.mounts[at]?.host,
-      target: source,
+      source: host,
+      target: mountPlace(at),
       readonly: readOnly,
       bind_options: [{ propagation: 'rprivate' }],
     })),

@@ -1,4 +1,5 @@
 import { SlotpoolError } from '../errors.ts'
+import { missingInImage } from '../image-layout.ts'
 import type { AllocationStub, TaskEvent } from './allocations.ts'
 
 /** What went wrong, most telling first: a task that could not be started says more than that it was not restarted. */
@@ -19,20 +20,32 @@ const noSuchImage = /not found|manifest unknown|does not exist|pull access denie
 
 /** Nomad's own words for why a task of the allocation failed, or undefined when it tells nothing. */
 export function failureEvent(allocation: AllocationStub): TaskEvent | undefined {
-  const events = Object.values(allocation.TaskStates ?? {}).flatMap((task) => task.Events ?? [])
+  return failure(allocation)?.event
+}
+
+/** The task that failed, which is not always the one that serves; undefined when Nomad does not tell. */
+export function failedTask(allocation: AllocationStub): string | undefined {
+  return failure(allocation)?.task
+}
+
+function failure({ TaskStates }: AllocationStub): { task: string; event: TaskEvent } | undefined {
+  // One that never began says only that the other failed, or is not said to have failed.
+  const states = Object.entries(TaskStates ?? {}).sort(([, a], [, b]) => Number(b.Failed) - Number(a.Failed))
   for (const type of tellingTypes) {
-    const found = events.findLast((event) => event.Type === type)
-    if (found !== undefined) return found
+    for (const [task, { Events }] of states) {
+      const event = Events?.findLast((one) => one.Type === type)
+      if (event !== undefined) return { task, event }
+    }
   }
   return undefined
 }
 
-/** Whether the task ran at all before it failed: only then has it a log. */
-export function hasRun(allocation: AllocationStub): boolean {
-  return Object.values(allocation.TaskStates ?? {}).some((task) => (task.Events ?? []).some((event) => event.Type === 'Started'))
+/** Whether a task ran at all before it failed: only then has it a log. */
+export function hasRun({ TaskStates }: AllocationStub, task: string): boolean {
+  return (TaskStates?.[task]?.Events ?? []).some((event) => event.Type === 'Started')
 }
 
-/** The error of an allocation that ended by itself. `image` is what its task was to run. */
+/** The error of an allocation that ended by itself. `image` is what the task that failed was to run. */
 export function taskFailure(allocation: AllocationStub, image: string): SlotpoolError {
   const words = failureEvent(allocation)?.DisplayMessage || allocation.ClientDescription || `client status ${allocation.ClientStatus}`
   const details = { allocation: allocation.ID, node: allocation.NodeName, image, words }
@@ -52,7 +65,7 @@ export function taskFailure(allocation: AllocationStub, image: string): Slotpool
   }
   const hint = /does not allow the following capabilities/.test(words)
     ? '; expected them in allow_caps of the client’s docker plugin (as in nomad/nomad-dev.hcl), or TERMINAL_ISOLATION=uid, which needs none'
-    : ''
+    : missingInImage(words)
   return new SlotpoolError('NOMAD_TASK_FAILED', `the container ${allocation.Name} failed on node ${allocation.NodeName}: ${words}${hint}`, {
     details,
     // Whether another try helps depends on what went wrong; what an operator has to allow does not change by itself.

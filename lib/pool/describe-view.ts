@@ -1,3 +1,4 @@
+import { dirname } from 'node:path/posix'
 import type { IsolationLevel, NetworkLevel, RootKind } from '../wire/lease.ts'
 import { limitsText } from './limits-text.ts'
 import type { SlotView } from './slot-view.ts'
@@ -23,13 +24,15 @@ const networks: Record<NetworkLevel, string> = {
 
 /** A slot's view in a few lines for a model's system prompt. */
 export function describeView(view: SlotView): string {
-  const { workspace, home, tmp, binFolders, user, mounts } = view
+  const { workspace, home, tmp, shell, binFolders, user, mounts } = view
   const limits = limitsText(view.limits)
   return [
     `${isolations[view.isolation]}, as user ${user}.`,
     `- Folders: ${workspace} is your workspace, where commands start; home is ${home}, temporary files go to ${tmp}. They are deleted when the task ends.`,
     `- ${roots[view.root]}`,
     `- Programs are found in ${binFolders.join(', ')}.`,
+    // Scripts that ask for bash would not find it.
+    ...(binFolders.includes(dirname(shell)) ? [] : [`- Commands are run by ${shell}; there is no other bash.`]),
     `- ${networks[view.network]}`,
     ...(limits === '' ? [] : [`- Limits: ${limits}.`]),
     ...mounts.map(

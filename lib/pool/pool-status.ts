@@ -13,6 +13,10 @@ import { weakerLimits } from './weaker-limits.ts'
 export interface PoolStatus {
   pool: string
   backend: string
+  /** What its containers are made of; null where that is no image, or none is there. */
+  image: string | null
+  /** The image that their sandbox server comes from; null when it is that of the containers. */
+  tools_image: string | null
   /** The weakest isolation in force in any container; null when none serves. */
   isolation: IsolationLevel | null
   /** What the slots' root filesystem is, the weakest in any container; null when none serves. */
@@ -64,8 +68,7 @@ export interface SlotStatus {
 
 /** Asks every container that serves; one that does not answer is `unreachable`. */
 export async function poolStatus(
-  pool: string,
-  backend: string,
+  of: Pick<PoolStatus, 'pool' | 'backend' | 'image' | 'tools_image'>,
   all: readonly Container[],
   ready: readonly ReadyContainer[],
   changedByHand: string[],
@@ -78,8 +81,7 @@ export async function poolStatus(
   const containers = all.map((container, at) => containerStatus(container, answers[at], earlier.includes(container)))
   const slots = containers.flatMap((container) => container.slots)
   return {
-    pool,
-    backend,
+    ...of,
     isolation: (['none', 'uid', 'jail'] as const).find((level) => serving.some((one) => one.isolation === level)) ?? null,
     root: (['shared', 'read-only', 'copy-on-write'] as const).find((kind) => serving.some((one) => one.root === kind)) ?? null,
     network: (['host', 'outbound', 'none'] as const).find((level) => serving.some((one) => one.network === level)) ?? null,

@@ -24,6 +24,8 @@ export function shapeDifference(config: Config, shape: PoolShape): ShapeDifferen
     if (got !== undefined && got !== shape.limits[name]) return { option, running: shape.limits[name] ?? 'its default', got }
   }
   for (const [option, otherwise] of Object.entries(optional)) {
+    // Where containers have no image, none is served from another.
+    if (option === 'toolsImage' && shape.image === null) continue
     const [running, got] = [shape[option as keyof typeof optional] ?? otherwise, config[option as keyof typeof optional] ?? otherwise]
     if (config.given.has(option) && got !== running) return { option, running, got }
   }
@@ -68,7 +70,7 @@ function shownOf(value: string | number | readonly string[] | undefined): string
 }
 
 /** What a pool has that was made without. */
-const optional = { maxReuses: 'no bound', drainMs: 0 } as const
+const optional = { toolsImage: 'none', maxReuses: 'no bound', drainMs: 0 } as const
 
 /** Lists whose order means nothing; nor does what a mount is described as. */
 const lists: Record<string, (terms: PoolTerms) => string> = {

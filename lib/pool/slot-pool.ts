@@ -268,9 +268,11 @@ export class SlotPool implements AsyncDisposable {
   /** What the pool has and who uses it. */
   async status(signal?: AbortSignal): Promise<PoolStatus> {
     this.#checkOpen()
-    const { all, ready } = await this.#containers.look(signal)
+    const [{ all, ready }, shape] = await Promise.all([this.#containers.look(signal), this.#backend.shape(signal)])
+    const { image = null, toolsImage = null } = shape ?? {}
     const changedByHand = all.length === 0 ? [] : await this.#changedByHand(signal)
-    return poolStatus(this.config.pool, this.#backend.name, all, ready, changedByHand, signal)
+    const of = { pool: this.config.pool, backend: this.#backend.name, image, tools_image: image && toolsImage }
+    return poolStatus(of, all, ready, changedByHand, signal)
   }
 
   /**

@@ -8,6 +8,8 @@ export interface SlotView {
   workspace: string
   home: string
   tmp: string
+  /** The program that runs commands: a bash, the image's own where it has one. */
+  shell: string
   /** The folders on `PATH`, in order. */
   binFolders: readonly string[]
   /** Who commands run as. */
@@ -23,6 +25,6 @@ export interface SlotView {
 
 /** What a lease tells of its slot. */
 export function slotView(lease: Lease): SlotView {
-  const { workspace, home, tmp, binFolders, user, isolation, root, network, limits, mounts } = lease
-  return Object.freeze({ workspace, home, tmp, binFolders, user, isolation, root, network, limits, mounts })
+  const { workspace, home, tmp, shell, binFolders, user, isolation, root, network, limits, mounts } = lease
+  return Object.freeze({ workspace, home, tmp, shell, binFolders, user, isolation, root, network, limits, mounts })
 }

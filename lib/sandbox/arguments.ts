@@ -54,6 +54,10 @@ const schema = z.strictObject({
   'network-allow': json(networkAllowList).default([]),
   /** What a slot's root filesystem is made from: all that the container's image has, or the system folders of a host. */
   system: z.enum(['image', 'host']).default('host'),
+  /** Where the server finds the image that slots are made from, when it is no part of it. */
+  'image-root': absolutePath.optional(),
+  /** What a container of that image is started with, entries ended by NUL. */
+  'image-environment': absolutePath.optional(),
   'uid-base': count(1, 2_000_000_000).default(1_000_000),
   /** How often each slot is leased at most. Default: no bound. */
   'max-reuses': count(1, 1_000_000_000).optional(),

@@ -5,7 +5,7 @@ import { toolPath } from './tool-path.ts'
 export const executionVariable = 'SLOTPOOL_EXECUTION_ID'
 
 /** What a slot's environment is made for. */
-export type EnvironmentOf = Pick<Jail, 'view' | 'user'>
+export type EnvironmentOf = Pick<Jail, 'view' | 'user' | 'imageEnvironment' | 'shell'>
 
 /** What the caller of a command would add, and what of it may pass although it is reserved. */
 export interface UserEnvironment {
@@ -17,23 +17,24 @@ export interface UserEnvironment {
 const reserved: readonly RegExp[] = [/^SLOTPOOL_/, /^NOMAD_/, /^AWS_/, /^SSH_AUTH_SOCK$/, /_API_KEY$/, /_API_BASE$/]
 
 /**
- * The environment of a slot's processes, built from nothing: whatever the server was started with stays with the server. Programs that
- * would ask a question are told not to, since nobody is there to answer.
+ * The environment of a slot's processes, built from nothing: whatever the server was started with stays with the server. An image that the server
+ * is no part of says where its programs are and in what language they speak. Programs that would ask a question are told not to, since nobody
+ * is there to answer.
  */
-export function lockedEnvironment({ view, user }: EnvironmentOf): Record<string, string> {
+export function lockedEnvironment({ view, user, shell = '/bin/bash', imageEnvironment = {} }: EnvironmentOf): Record<string, string> {
   return {
-    PATH: toolPath,
+    PATH: imageEnvironment.PATH || toolPath,
     HOME: view.home,
     USER: user,
     LOGNAME: user,
-    SHELL: '/bin/bash',
+    SHELL: shell,
     TMPDIR: view.tmp,
     XDG_CONFIG_HOME: `${view.home}/.config`,
     XDG_CACHE_HOME: `${view.home}/.cache`,
     XDG_DATA_HOME: `${view.home}/.local/share`,
     XDG_STATE_HOME: `${view.home}/.local/state`,
     ...(view.runtime === undefined ? {} : { XDG_RUNTIME_DIR: view.runtime }),
-    LANG: 'C.UTF-8',
+    LANG: imageEnvironment.LANG || 'C.UTF-8',
     TERM: 'dumb',
     PAGER: 'cat',
     GIT_PAGER: 'cat',
@@ -50,7 +51,7 @@ export function lockedEnvironment({ view, user }: EnvironmentOf): Record<string,
 }
 
 /**
- * The environment of one command: the locked one, then the caller's variables, which win where they may. `skipped` has the names of those
+ * The environment of one command: what its image sets, the locked one, then the caller's variables, which win where they may. `skipped` has the names of those
  * that may not: reserved ones, and what ends in `_API_KEY` or `_API_BASE`, unless the caller allowed it by name.
  */
 export function slotEnvironment(
@@ -64,7 +65,12 @@ export function slotEnvironment(
   // What an execution's processes are known by is nobody's to choose.
   const passes = (name: string): boolean => name !== executionVariable && (allowed.has(name) || !isReserved(name, locked))
   return {
-    env: { ...locked, ...Object.fromEntries(entries.filter(([name]) => passes(name))), [executionVariable]: executionId },
+    env: {
+      ...slot.imageEnvironment,
+      ...locked,
+      ...Object.fromEntries(entries.filter(([name]) => passes(name))),
+      [executionVariable]: executionId,
+    },
     skipped: entries.map(([name]) => name).filter((name) => !passes(name)),
   }
 }

@@ -3,11 +3,11 @@ import type { LimitsInForce } from '../wire/limits.ts'
 import type { LeaseMetadata } from '../wire/metadata.ts'
 import type { MountView } from '../wire/mount.ts'
 import type { Provenance } from '../wire/provenance.ts'
+import { lockedEnvironment } from './environment.ts'
 import type { Execution, LeftOpen } from './execution.ts'
 import { IdSet } from './id-set.ts'
 import type { KeptExecution } from './kept-execution.ts'
 import type { Slot } from './slots.ts'
-import { toolPath } from './tool-path.ts'
 
 /** What is the same for every slot of a server. */
 export interface SlotTerms {
@@ -71,6 +71,7 @@ export class HeldLease {
   /** The lease as the wire tells it. */
   describe(bootId: string): Lease {
     const { jail } = this.slot
+    const locked = lockedEnvironment(jail)
     return {
       leaseId: this.leaseId,
       taskId: this.taskId,
@@ -83,7 +84,8 @@ export class HeldLease {
       workspace: jail.view.workspace,
       home: jail.view.home,
       tmp: jail.view.tmp,
-      binFolders: toolPath.split(':'),
+      shell: locked.SHELL as string,
+      binFolders: (locked.PATH as string).split(':').filter((folder) => folder !== ''),
       user: jail.user,
       isolation: jail.level,
       root: jail.root,

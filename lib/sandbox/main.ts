@@ -6,6 +6,7 @@ import { SlotpoolError } from '../errors.ts'
 import { listenAddress, parseArguments } from './arguments.ts'
 import { chooseLimits } from './choose-limits.ts'
 import { chooseIsolation, endFirst } from './jail/choose.ts'
+import { readTaskImage } from './jail/task-image.ts'
 import { JailRuntime } from './jail-runtime.ts'
 import { readProvenance } from './provenance.ts'
 import { SandboxServer } from './server.ts'
@@ -36,6 +37,8 @@ async function main(words: readonly string[]): Promise<void> {
   for (const folder of [slotsFolder, pipesFolder]) if (existsSync(folder)) await wipeSlotFolders(folder)
   // Where slots are kept apart by uid alone, their users pass through this folder; they cannot list it.
   await mkdir(slotsFolder, { recursive: true, mode: 0o711 })
+  const taskImage =
+    args['image-root'] && args['image-environment'] ? await readTaskImage(args['image-root'], args['image-environment']) : undefined
   const isolating = chooseIsolation({
     isolation: args.isolation,
     network: args.network,
@@ -44,6 +47,7 @@ async function main(words: readonly string[]): Promise<void> {
     folder: slotsFolder,
     systemFolder: join(args['state-dir'], 'system'),
     system: args.system,
+    ...(taskImage === undefined ? {} : { taskImage }),
     mounts: args.mounts,
     keepTrial: true,
   })

@@ -238,8 +238,8 @@ function roomFor(commandBytes: number): number {
 function isPlain({ cwd, env }: ShellTerms): boolean {
   return (
     shellPath(cwd) === cwd &&
-    Object.keys(env)
+    Object.entries(env)
       .slice(0, -1)
-      .every((name) => name === 'LANG' || !startsOtherwise.test(name))
+      .every(([name, value]) => (name === 'LANG' ? value === 'C.UTF-8' : !startsOtherwise.test(name)))
   )
 }

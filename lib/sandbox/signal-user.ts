@@ -9,8 +9,8 @@ const patienceMs = 2000
 const lowestUid = 1000
 
 /** The program that sends a signal to all that its user may signal, at once: no fork gets past it, as one gets past a walk through /proc. */
-export function signalEverything(signal: NodeJS.Signals): string[] {
-  return ['bash', '--norc', '--noprofile', '-c', `kill -s ${signal.slice(3)} -- -1`]
+export function signalEverything(signal: NodeJS.Signals, bash = 'bash'): string[] {
+  return [bash, '--norc', '--noprofile', '-c', `kill -s ${signal.slice(3)} -- -1`]
 }
 
 /**

@@ -67,6 +67,8 @@ export const lease = z.object({
   /** The home folder and the folder for temporary files, seen likewise. */
   home: z.string(),
   tmp: z.string(),
+  /** The program that runs commands, a bash, as the slot's processes see it. */
+  shell: z.string().default('/bin/bash'),
   /** The folders on `PATH`, in order. */
   binFolders: z.array(z.string()),
   /** Who commands run as: `root` only where the root filesystem is the slot's own. */

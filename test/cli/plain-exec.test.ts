@@ -35,6 +35,7 @@ t.test('what is plain', async (t) => {
     ['exec', '--task-id=a=b', '--json', '--trace', '--', 'x'],
     ['exec', '--env', 'A=1', '--env=B=2', '--allow-env', 'A', '--cwd', '/tmp', '--timeout', '5', '--no-output-timeout', '5', 'x'],
     ['exec', '--backend', 'sandbox', '--pool', 'p', '--slots', '7', '--isolation', 'none', '--network', 'host', '--mount', '/a:/b', 'x'],
+    ['exec', '--image', 'i:1', '--tools-image', 't:1', 'x'],
     ['exec', '--task-id', '007', '--min', 'many', 'x'],
     ['exec', '--task-id', 'a\nb', '--env', 'A=two words', 'x'],
   ]) {
@@ -43,6 +44,11 @@ t.test('what is plain', async (t) => {
     t.ok(args, words.join(' '))
     t.same(told(args), told(await byYargs(separated)))
   }
+})
+
+t.test('options of a pool by the names that the library has for them', async (t) => {
+  const args = plainExec(separateCommand(['exec', '--backend', 'docker', '--tools-image', 't:1', '--slots', '3', '--env', 'A=1', 'x']))
+  t.same(poolOptionsOf(args ?? {}), { env: 'docker', toolsImage: 't:1', slots: 3 })
 })
 
 t.test('what needs a word of explanation is left to yargs', async (t) => {
@@ -68,7 +74,21 @@ t.test('what needs a word of explanation is left to yargs', async (t) => {
 })
 
 t.test('whatever is plain, yargs reads likewise', async (t) => {
-  const names = ['task-id', 'timeout', 'no-output-timeout', 'cwd', 'env', 'allow-env', 'json', 'trace', 'pool', 'image', 'slots', 'backend']
+  const names = [
+    'task-id',
+    'timeout',
+    'no-output-timeout',
+    'cwd',
+    'env',
+    'allow-env',
+    'json',
+    'trace',
+    'pool',
+    'image',
+    'tools-image',
+    'slots',
+    'backend',
+  ]
   const value = fc.oneof(
     fc.constantFrom('a', '5', '0x1', '1e3', 'true', 'null', 'A=1', 'local', 'a,b', 'a b', '/a:/b', '@', '$0', '007', '=', 'a="b"'),
     fc.string({ maxLength: 6 }),

@@ -28,7 +28,8 @@ t.test('up, status, release and down', async (t) => {
     t.match(stdout, /^\{.*\}\n$/)
     const status = JSON.parse(stdout)
     const inForceNames = ['isolation', 'root', 'network', 'network_reason', 'limits']
-    t.same(Object.keys(status), ['pool', 'backend', ...inForceNames, 'version', 'changed_by_hand', 'containers', 'totals'])
+    const changeNames = ['version', 'changed_by_hand']
+    t.same(Object.keys(status), ['pool', 'backend', 'image', 'tools_image', ...inForceNames, ...changeNames, 'containers', 'totals'])
     t.match(status, {
       pool,
       backend: 'local',

@@ -17,6 +17,8 @@ function poolWith(slots: SlotStatus[]): PoolStatus {
   return {
     pool: 'p',
     backend: 'docker',
+    image: 'i:1',
+    tools_image: null,
     isolation: 'jail',
     root: 'copy-on-write',
     network: 'none',
@@ -65,6 +67,10 @@ t.test('while a pool is changed each container has its version, and what was cha
       '',
     ],
   )
+})
+
+t.test('where the server comes from, when that is not the image', async (t) => {
+  t.match(renderStatus({ ...poolWith([]), tools_image: 'tools:1' }), '\n  image i:1, served with the tools of tools:1\n')
 })
 
 t.test('a pool without containers is not running', async (t) => {

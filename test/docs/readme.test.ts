@@ -96,6 +96,7 @@ t.test('every setting is in the table, with its default', async (t) => {
     TERMINAL_NOMAD_ADDRESS: config.nomad.address,
     TERMINAL_NOMAD_DRIVER: config.nomad.driver,
     TERMINAL_NOMAD_IMAGE: config.image,
+    TERMINAL_TOOLS_IMAGE: 'none',
     TERMINAL_NOMAD_SLOTS: String(config.slots),
     TERMINAL_NOMAD_MIN: String(config.min),
     TERMINAL_NOMAD_MAX: String(config.max),

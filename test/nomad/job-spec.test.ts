@@ -144,6 +144,21 @@ t.test('terms, and what slots see of the node', async (t) => {
   for (const name of ['--max-reuses', '--drain-ms']) t.notOk(configOf().args.includes(name))
 })
 
+t.test('where the image has no server, a task brings it first', async (t) => {
+  t.equal(specOf().TaskGroups[0]?.Tasks.length, 1)
+  const spec = specOf({ toolsImage: 't:1', mounts: [{ host: '/data', target: '/in', readOnly: true, description: null }] })
+  const [tools, server] = spec.TaskGroups[0]?.Tasks ?? []
+  t.match(tools, { Name: 'tools', Lifecycle: { Hook: 'prestart', Sidecar: false }, Config: { image: 't:1', network_mode: 'none' } })
+  t.match(server, { Name: 'sandbox-server', User: '0', Config: { image: 'i:1', healthchecks: [{ disable: true }] } })
+  t.notOk('Lifecycle' in (server ?? {}))
+  const { args = [], mount } = server?.Config ?? { args: [] }
+  t.match(mount, [{ source: '/data', target: '/run/slotpool/mounts/0' }])
+  const entrypoint = server?.Config.entrypoint as string[]
+  t.same(entrypoint.slice(-4), ['${NOMAD_SECRETS_DIR}', '${NOMAD_TASK_DIR}', '/run/slotpool/mounts/0', '--'], 'what the server has, too')
+  t.equal(args[args.indexOf('--image-root') + 1], '/image')
+  t.match(readGroupMeta(spec.TaskGroups[0]?.Meta)?.shape, { image: 'i:1', toolsImage: 't:1' })
+})
+
 t.test('the ceiling of memory grows with the slots, the reservation does not', async (t) => {
   const at = (slots: number) => configOf({ slots }).memory_hard_limit as number
   t.ok(at(10) - at(1) >= 9 * 512)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { AllocationStub, TaskEvent } from '../../lib/nomad/allocations.ts'
-import { failureEvent, hasRun, taskFailure } from '../../lib/nomad/task-failure.ts'
+import { failedTask, failureEvent, hasRun, taskFailure } from '../../lib/nomad/task-failure.ts'
 
 const event = (Type: string, DisplayMessage: string): TaskEvent => ({ Type, DisplayMessage, Time: 0 })
 
@@ -38,10 +38,29 @@ t.test('a capability that the client does not allow', async (t) => {
   t.match(error.message, /capabilities: sys_admin; expected them in allow_caps .* or TERMINAL_ISOLATION=uid/)
 })
 
+t.test('the task that comes before the server', async (t) => {
+  const words = 'Failed to pull `tools:1`: Error response from daemon: manifest unknown'
+  const tools = { State: 'dead', Failed: true, Events: [event('Received', ''), event('Driver Failure', words), notRestarting] }
+  const server = { State: 'dead', Failed: false, Events: [event('Received', ''), event('Sibling Task Failed', 'Task "tools" failed')] }
+  const allocation = { ...failed(), TaskStates: { 'sandbox-server': server, tools } }
+  t.equal(failedTask(allocation), 'tools')
+  t.equal(failureEvent(allocation)?.DisplayMessage, words)
+  t.notOk(hasRun(allocation, 'tools'))
+  t.match(taskFailure(allocation, 'tools:1'), { code: 'IMAGE_NOT_FOUND', details: { image: 'tools:1' } })
+})
+
+t.test('an image without a sandbox server', async (t) => {
+  const words =
+    'Failed to start container 1: Error response from daemon: exec: "/usr/bin/tini": stat /usr/bin/tini: no such file or directory'
+  const messageOf = (said: string) => taskFailure(failed(event('Driver Failure', said), notRestarting), 'i:1').message
+  t.match(messageOf(words), /no sandbox server: .*TERMINAL_TOOLS_IMAGE/)
+  t.match(messageOf(words.replaceAll('/usr/bin/tini', '/opt/slotpool/copy-tools')), /has no tools: .*TERMINAL_TOOLS_IMAGE/)
+})
+
 t.test('a task that ended', async (t) => {
   const words = 'OOM Killed, Exit Code: 137'
   const allocation = failed(event('Started', 'Task started by client'), event('Terminated', words), notRestarting)
-  t.ok(hasRun(allocation))
+  t.ok(hasRun(allocation, 'sandbox-server'))
   t.equal(failureEvent(allocation)?.DisplayMessage, words)
   t.match(taskFailure(allocation, 'i:1'), {
     code: 'NOMAD_TASK_FAILED',
@@ -52,7 +71,7 @@ t.test('a task that ended', async (t) => {
 
 t.test('a task without a word', async (t) => {
   const allocation = failed()
-  t.notOk(hasRun(allocation))
+  t.notOk(hasRun(allocation, 'sandbox-server'))
   t.match(taskFailure(allocation, 'i:1').message, /Failed tasks/)
   t.match(
     taskFailure({ ...allocation, ClientStatus: 'lost', ClientDescription: '', TaskStates: null }, 'i:1').message,

@@ -7,6 +7,7 @@ const view: SlotView = {
   workspace: '/workspace',
   home: '/root',
   tmp: '/tmp',
+  shell: '/bin/bash',
   binFolders: ['/usr/bin', '/bin'],
   user: 'root',
   isolation: 'jail',
@@ -30,6 +31,14 @@ t.test('a slot of its own', async (t) => {
 - Limits: memory 1.5 GiB, 1024 open files.
 - Mounted at /data, read-only: the training set
 - Mounted at /out, writable, and it stays when the task ends.`,
+  )
+})
+
+t.test('a bash that the image does not have', async (t) => {
+  t.notMatch(describeView(view), 'bash')
+  t.match(
+    describeView({ ...view, shell: '/run/slotpool/bin/bash' }),
+    '\n- Commands are run by /run/slotpool/bin/bash; there is no other bash.\n',
   )
 })
 

@@ -13,6 +13,16 @@ t.test('who and where a command is', async (t) => {
   t.match(lockedEnvironment(root), { HOME: '/root', USER: 'root', XDG_RUNTIME_DIR: '/run/user/0', SLOTPOOL_WORKSPACE: '/workspace' })
 })
 
+t.test('what an image sets is the command’s, but for what a slot has itself', async (t) => {
+  const imageEnvironment = { PATH: '/opt/conda/bin:/bin', LANG: 'de_DE.UTF-8', HOME: '/home/me', PAGER: 'less', CONDA: '1', A: 'image' }
+  const image = { ...root, shell: '/run/slotpool/bin/bash', imageEnvironment }
+  const { env, skipped } = slotEnvironment(image, { env: { A: 'caller', PATH: '/x' }, allowEnv: [] }, 'e1')
+  t.match(env, { PATH: '/opt/conda/bin:/bin', LANG: 'de_DE.UTF-8', CONDA: '1', A: 'caller', HOME: '/root', PAGER: 'cat' })
+  t.equal(env.SHELL, '/run/slotpool/bin/bash')
+  t.same(skipped, ['PATH'])
+  t.match(lockedEnvironment({ ...image, imageEnvironment: { PATH: '' } }), { PATH: lockedEnvironment(root).PATH })
+})
+
 t.test('what the caller adds', async (t) => {
   const of = (env: Record<string, string>, allowEnv: string[] = []) => slotEnvironment(slot, { env, allowEnv }, 'e1')
   t.match(of({ A: '1', API_KEY: '2', 'BASH_FUNC_f%%': '3', LD_PRELOAD: '4', __proto__x: '5' }), {

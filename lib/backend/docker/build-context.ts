@@ -13,12 +13,21 @@ export interface BuildFiles {
   bundle?: string
 }
 
+/** What lies beside the Dockerfile, and the mode that it has in the image. */
+const imageFiles = [
+  ['seccomp-filter.py', 0o644],
+  ['slot-programs.sh', 0o644],
+  ['tools-list.sh', 0o644],
+  ['copy-tools', 0o755],
+  ['enter-image', 0o644],
+] as const
+
 /** All that the build needs as one tar. @throws {SlotpoolError} `IMAGE_BUILD_FAILED` when a file of it is missing. */
 export async function buildContext(files: BuildFiles = {}): Promise<Buffer> {
   const tar = pack()
   // Fixed modes and owners, so that the engine's build cache knows the same file again.
   tar.entry({ name: 'Dockerfile', mode: 0o644 }, await content(files.dockerfile ?? join(packageRoot(), 'sandbox-image', 'Dockerfile')))
-  tar.entry({ name: 'seccomp-filter.py', mode: 0o644 }, await content(join(packageRoot(), 'sandbox-image', 'seccomp-filter.py')))
+  for (const [name, mode] of imageFiles) tar.entry({ name, mode }, await content(join(packageRoot(), 'sandbox-image', name)))
   tar.entry({ name: 'sandbox-server.js', mode: 0o644 }, await content(sandboxServerBundle()))
   tar.entry({ name: 'sandbox-server.cjs', mode: 0o644 }, await content(files.bundle ?? sandboxServerProgram()))
   tar.finalize()

@@ -2,10 +2,12 @@ import type { Config } from '../../config.ts'
 import type { PoolShape } from '../backend.ts'
 import { resolveMounts } from '../host-mounts.ts'
 import { shapeOf, versionId, withShape } from '../pool-version.ts'
+import { refuseSharedSystem } from '../task-image.ts'
 import type { ContainerPlan } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { imageId, imageOrName } from './image-id.ts'
 import { newestContainer, type PoolContainer } from './pool-containers.ts'
+import { findToolsVolume } from './tools-volume.ts'
 
 /** What containers of a pool are made as. */
 export class ContainerPlans {
@@ -35,9 +37,12 @@ export class ContainerPlans {
   /** As a shape says. `generation` is that of the newest container. */
   async changed(shape: PoolShape, generation: number): Promise<ContainerPlan> {
     const config = withShape(this.#config, shape)
+    refuseSharedSystem(config)
     await this.#ensureImage(config.image)
-    const id = versionId(shape, await imageId(this.#engine, config.image))
-    return { config, image: config.image, version: { id, generation }, mounts: await resolveMounts(config, this.#env) }
+    if (config.toolsImage !== undefined) await this.#ensureImage(config.toolsImage)
+    const [own, parts] = await Promise.all([imageId(this.#engine, config.image), this.#parts(config)])
+    const id = versionId(shape, [own, ...(parts.tools ? [parts.tools.imageId] : [])].join(' '))
+    return { config, image: config.image, version: { id, generation }, ...parts }
   }
 
   #first(): Promise<ContainerPlan> {
@@ -46,7 +51,13 @@ export class ContainerPlans {
 
   async #likeOne({ shape, version, imageId: id }: PoolContainer): Promise<ContainerPlan> {
     const config = withShape(this.#config, shape)
-    const [image, mounts] = await Promise.all([imageOrName(this.#engine, config.image, id), resolveMounts(config, this.#env)])
-    return { config, image, version, mounts }
+    const [image, parts] = await Promise.all([imageOrName(this.#engine, config.image, id), this.#parts(config)])
+    return { config, image, version, ...parts }
+  }
+
+  /** What it has from outside of its image. */
+  async #parts(config: Config): Promise<Pick<ContainerPlan, 'mounts' | 'tools'>> {
+    const [mounts, tools] = await Promise.all([resolveMounts(config, this.#env), findToolsVolume(this.#engine, config)])
+    return { mounts, ...(tools ? { tools } : {}) }
   }
 }

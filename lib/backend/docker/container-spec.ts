@@ -1,21 +1,29 @@
 import type { ContainerCreateOptions, HostConfig, MountSettings } from 'dockerode'
 import type { Config } from '../../config.ts'
-import { jailCapabilities, serverEntrypoint } from '../../image-layout.ts'
-import { containerMounts, mountFolder, termsArguments } from '../../pool-arguments.ts'
+import { jailCapabilities, serverEntrypoint, taskImageEntrypoint } from '../../image-layout.ts'
+import { containerMounts, mountPlace, termsArguments } from '../../pool-arguments.ts'
 import type { HostMount } from '../host-mounts.ts'
 import type { PoolVersion } from '../pool-version.ts'
 import { labelsFor, poolLabel } from './container-labels.ts'
+import { type ToolsVolume, toolsFolder, toolsMount } from './tools-volume.ts'
 
 /** The port of the sandbox server inside the container. */
 export const serverPort = 7780
 /** The folder in the container that the token is put into before the start. */
-export const secretsFolder = 'run/slotpool'
+const secretsFolder = 'run/slotpool'
 /** How long the engine waits for a container that it told to end, unless it is told otherwise. */
 const engineStopSeconds = 10
 /** Where the sandbox server keeps its slots. */
 const slotFolder = '/var/lib/slotpool'
+/** The same where the image is anybody's: beside the slots, since what lies in such an image its slots may come by. */
+const taskImageSecretsFolder = 'var/lib/slotpool/secrets'
 /** A pool that nobody used for so long ends itself. */
 const idleExitMs = 15 * 60_000
+
+/** The folder of the token, from the container's root. */
+export function tokenFolder({ toolsImage }: Pick<Config, 'toolsImage'>): string {
+  return toolsImage === undefined ? secretsFolder : taskImageSecretsFolder
+}
 
 /** The name is what keeps two processes from both making the container of one index. */
 export function containerName(pool: string, index: number): string {
@@ -30,19 +38,28 @@ export interface ContainerPlan {
   image: string
   version: Pick<PoolVersion, 'id' | 'generation'>
   mounts: readonly HostMount[]
+  /** What its server comes from, where that is no part of its image. */
+  tools?: ToolsVolume | undefined
 }
 
 /** What the engine is asked for: one container that serves `config.slots` slots. The token is not in it. */
-export function containerSpec({ config, image, version, mounts }: ContainerPlan, index: number): ContainerCreateOptions & { name: string } {
+export function containerSpec(
+  { config, image, version, mounts, tools }: ContainerPlan,
+  index: number,
+): ContainerCreateOptions & { name: string } {
   const port = `${serverPort}/tcp`
   return {
     name: containerName(config.pool, index),
     Image: image,
     // Written out, so that an image made from ours with another entry point or user still serves slots.
-    Entrypoint: [...serverEntrypoint],
+    Entrypoint:
+      tools === undefined
+        ? [...serverEntrypoint]
+        : taskImageEntrypoint(toolsFolder, [slotFolder, ...mounts.map((_, at) => mountPlace(at))]),
     User: '0:0',
     Cmd: serverArguments(config),
     Labels: labelsFor(config, index, version),
+    ...(tools === undefined ? {} : unlikeItsImage),
     // The engine's own patience comes after that.
     ...(config.drainMs > 0 ? { StopTimeout: Math.ceil(config.drainMs / 1000) + engineStopSeconds } : {}),
     ExposedPorts: { [port]: {} },
@@ -53,8 +70,9 @@ export function containerSpec({ config, image, version, mounts }: ContainerPlan,
       PortBindings: { [port]: [{ HostIp: '127.0.0.1', HostPort: '' }] },
       Mounts: [
         slotVolume(config.pool),
+        ...(tools === undefined ? [] : [toolsMount(tools)]),
         // From where the sandbox server hands them on to its slots.
-        ...mounts.map(({ source, readOnly }, at) => bindMount(source, `${mountFolder}/${at}`, readOnly)),
+        ...mounts.map(({ source, readOnly }, at) => bindMount(source, mountPlace(at), readOnly)),
       ],
       PidsLimit: pidsLimit(config.slots),
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
@@ -63,10 +81,13 @@ export function containerSpec({ config, image, version, mounts }: ContainerPlan,
   }
 }
 
+/** What an image says of the program that it was made for, and is not so of the server: a health check would even be run beside it, as root. */
+const unlikeItsImage = { Healthcheck: { Test: ['NONE'] }, StopSignal: 'SIGTERM', WorkingDir: '/' }
+
 function serverArguments(config: Config): string[] {
   return [
     ...['--listen', `tcp:0.0.0.0:${serverPort}`],
-    ...['--token-file', `/${secretsFolder}/token`],
+    ...['--token-file', `/${tokenFolder(config)}/token`],
     ...['--state-dir', slotFolder],
     ...['--pool', config.pool],
     ...['--slots', String(config.slots)],

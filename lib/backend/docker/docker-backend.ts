@@ -8,6 +8,7 @@ import { EngineWatch } from '../engine-watch.ts'
 import { resolveMounts } from '../host-mounts.ts'
 import { newestVersion, refuseOtherChange } from '../pool-version.ts'
 import type { Notice } from '../provider.ts'
+import { refuseSharedSystem } from '../task-image.ts'
 import { keepToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { ContainerPlans } from './container-plan.ts'
@@ -23,6 +24,7 @@ import { probe } from './readiness.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
 import { removeContainer } from './remove-container.ts'
 import { removeLostVolumes } from './remove-volumes.ts'
+import { removeUnusedTools } from './tools-volume.ts'
 import { undoContainers } from './undo-containers.ts'
 
 /** Containers on one Docker engine. They carry the pool's name as a label, and are found again by it. */
@@ -73,6 +75,7 @@ export class DockerBackend implements Backend {
   }
 
   async check(config: Config): Promise<void> {
+    refuseSharedSystem(config)
     await resolveMounts(config, this.#env)
   }
 
@@ -150,7 +153,7 @@ export class DockerBackend implements Backend {
       await keepToken(this.#folder(), token)
       return containers
     } catch (error) {
-      await this.#forgetUnusedToken().catch(() => {})
+      await this.#forgetUnused().catch(() => {})
       throw error
     } finally {
       await reaping
@@ -175,6 +178,7 @@ export class DockerBackend implements Backend {
     }
     throwIfCancelled(signal)
     await removeLostVolumes(this.#engine, this.#config.pool)
+    await removeUnusedTools(this.#engine)
     this.#answered.clear()
     await rm(this.#folder(), { recursive: true, force: true })
   }
@@ -184,8 +188,9 @@ export class DockerBackend implements Backend {
     this.#engine.close()
   }
 
-  /** A start that failed before there was any container leaves nothing, its token included. */
-  async #forgetUnusedToken(): Promise<void> {
+  /** A start that failed before there was any container leaves nothing: neither its token nor tools. */
+  async #forgetUnused(): Promise<void> {
+    if (this.#config.toolsImage !== undefined) await removeUnusedTools(this.#engine)
     const found = await listPoolContainers(this.#engine, this.#config.pool)
     if (found.length === 0) await rm(this.#folder(), { recursive: true, force: true })
   }

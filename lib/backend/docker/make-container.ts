@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Container as EngineContainer } from 'dockerode'
 import { SlotpoolError } from '../../errors.ts'
+import { missingInImage } from '../../image-layout.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import { Backoff, throwIfCancelled } from './backoff.ts'
 import { poolLabel } from './container-labels.ts'
-import { type ContainerPlan, containerName, containerSpec, serverPort } from './container-spec.ts'
+import { type ContainerPlan, containerName, containerSpec, serverPort, tokenFolder } from './container-spec.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
@@ -15,6 +16,7 @@ import { serverEndpoint } from './server-endpoint.ts'
 import { startFailure } from './start-failure.ts'
 import { StartOutput } from './start-output.ts'
 import { tokenArchive } from './token-archive.ts'
+import { fillToolsVolume } from './tools-volume.ts'
 import { undoAndThrow } from './undo-and-throw.ts'
 
 /** From the start of a container to the first answer of its sandbox server. */
@@ -79,9 +81,10 @@ async function makeOnce(
   if (container === undefined) return undefined
   try {
     throwIfCancelled(signal)
+    if (plan.tools) await fillToolsVolume(engine, plan.tools, container, plan.config.toolsImage ?? '', signal)
     // Only now is it sure which image its name stood for.
     const { Image: digest } = await engine.call('look at a container', container.inspect())
-    const archive = await tokenArchive(await token(), { reference: plan.config.image, digest })
+    const archive = await tokenArchive(await token(), tokenFolder(plan.config), { reference: plan.config.image, digest })
     await engine.call('put the token into a container', container.putArchive(archive, { path: '/' }))
     throwIfCancelled(signal)
     return { id: container.id, run: await startAndWait(engine, container, spec.name, signal) }
@@ -148,7 +151,8 @@ async function start(engine: DockerEngine, container: EngineContainer, name: str
   } catch (error) {
     if (engineStatus(error) === undefined) throw error
     const reason = engineReason((error as SlotpoolError).cause as Error)
-    throw new SlotpoolError('CONTAINER_FAILED', `container ${name} could not start: ${reason}`, { cause: error, details: { reason } })
+    const shown = `container ${name} could not start: ${reason}${missingInImage(reason)}`
+    throw new SlotpoolError('CONTAINER_FAILED', shown, { cause: error, details: { reason } })
   }
 }
 

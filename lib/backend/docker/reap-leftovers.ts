@@ -8,6 +8,7 @@ import { findHalfMade } from './half-made.ts'
 import { listEveryPool, type PoolContainer } from './pool-containers.ts'
 import { removeContainer } from './remove-container.ts'
 import { removeLostVolumes } from './remove-volumes.ts'
+import { removeUnusedTools } from './tools-volume.ts'
 
 /** A token that nobody has a container for is kept for so long: whoever made it may just be starting one. */
 const unusedTokenMs = 3_600_000
@@ -23,6 +24,7 @@ export async function reapLeftovers(engine: DockerEngine, ownPool: string, env: 
     const halfMade = await findHalfMade(engine, others)
     await Promise.all(halfMade.map((one) => removeContainer(engine, one.id).catch(() => {})))
     await removeLostVolumes(engine)
+    await removeUnusedTools(engine)
     await reapTokens(join(stateDir(env), 'docker'), ownPool, others)
   } catch {
     // The engine is busy or gone, which those learn who need it.

@@ -1,4 +1,4 @@
-import { type AllocatedPort, type AllocationStub, allocationIndex, hasEnded } from '../../nomad/allocations.ts'
+import { type AllocatedPort, type AllocationStub, allocationIndex, hasEnded, serverRuns } from '../../nomad/allocations.ts'
 import { generationOf, portLabel } from '../../nomad/job-spec.ts'
 import { failureEvent } from '../../nomad/task-failure.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
@@ -78,7 +78,7 @@ export function toContainer(
     return { ...container, state: 'dead', reason: words || `client status ${allocation.ClientStatus}` }
   }
   if (allocation.DesiredStatus !== 'run') return { ...container, state: 'dead', ending: true, reason: 'Nomad is stopping it' }
-  if (allocation.ClientStatus !== 'running' || endpoint === undefined) {
+  if (!serverRuns(allocation) || endpoint === undefined) {
     return { ...container, state: 'starting', reason: lastEvent(allocation) ?? `client status ${allocation.ClientStatus}` }
   }
   return silence === undefined ? { ...container, state: 'ready' } : { ...container, state: 'starting', reason: silence }

@@ -1,5 +1,5 @@
 import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
+import { type AllocationStub, listJobAllocations, serverRuns } from '../../nomad/allocations.ts'
 import { groupNameOf, type PoolJob } from '../../nomad/job-spec.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
@@ -54,7 +54,7 @@ async function growBy(
   throwIfCancelled(signal)
   const { value: before } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
   const growth: Growth = {
-    ranBefore: new Set(before.filter((one) => isLive(one) && one.ClientStatus === 'running').map((one) => one.ID)),
+    ranBefore: new Set(before.filter((one) => isLive(one) && serverRuns(one)).map((one) => one.ID)),
     changedTo: null,
   }
   try {
@@ -120,7 +120,7 @@ async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, a
     throwIfCancelled(signal)
     pulls.look(watch.allocations)
     const live = watch.allocations.filter(isLive)
-    const running = live.filter((one) => one.ClientStatus === 'running')
+    const running = live.filter(serverRuns)
     if (readiness.answering(running) >= count) return
     await readiness.follow(live, signal)
     // Only what this growth needs is its failure: others may be growing the pool further.

@@ -1,5 +1,5 @@
 import type { Config } from '../../config.ts'
-import { allocationRun, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { allocationRun, listJobAllocations, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
 import { changesByHand } from '../../nomad/changes-by-hand.ts'
 import { NomadClient } from '../../nomad/client.ts'
 import { generationOf, poolJobId, readGroupMeta } from '../../nomad/job-spec.ts'
@@ -179,7 +179,7 @@ export class NomadBackend implements Backend {
     const { allocation } = one
     // Its group may be gone, and it about to follow.
     const version = this.#versions.get(allocation.ID) ?? { id: '', generation: generationOf(allocation.TaskGroup) ?? 0, image: null }
-    const mayAnswer = isLive(allocation) && allocation.ClientStatus === 'running' && endpoint !== undefined
+    const mayAnswer = isLive(allocation) && serverRuns(allocation) && endpoint !== undefined
     if (!mayAnswer || answered.has(allocationRun(allocation))) return toContainer(one, version, endpoint, undefined)
     const reason = await silence(endpoint, signal)
     if (reason === undefined) answered.add(allocationRun(allocation))

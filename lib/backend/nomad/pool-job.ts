@@ -6,6 +6,7 @@ import type { PoolJob } from '../../nomad/job-spec.ts'
 import { packageRoot } from '../../package-root.ts'
 import { placementOf } from '../../placement.ts'
 import { termsOf } from '../../pool-terms.ts'
+import { refuseSharedSystem } from '../task-image.ts'
 
 /** What a configuration's pool is made from, but for how many containers it has. @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`. */
 export function poolJobOf(config: Config): Omit<PoolJob, 'count'> {
@@ -19,6 +20,7 @@ export function poolJobOf(config: Config): Omit<PoolJob, 'count'> {
       },
     )
   }
+  refuseSharedSystem(config)
   return { pool, image, slots, isolation, network, ...termsOf(config), placement: placementOf(nomad), version: packageVersion() }
 }
 

@@ -1,4 +1,4 @@
-import { type AllocatedPort, type AllocationStub, allocationRun, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocatedPort, type AllocationStub, allocationRun, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
 import { waitUntilItAnswers } from './answering.ts'
 import { allocationEndpoint } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -19,7 +19,7 @@ export class Readiness implements AsyncDisposable {
 
   /** Begins to wait for those of `live` that run and that it does not wait for yet. @throws why one that still runs will not answer. */
   async follow(live: readonly AllocationStub[], signal: AbortSignal): Promise<void> {
-    const running = live.filter((one) => one.ClientStatus === 'running')
+    const running = live.filter(serverRuns)
     for (const one of running) if (this.#failures.has(one.ID)) throw this.#failures.get(one.ID)
     const fresh = (one: AllocationStub): boolean => !this.#waits.has(allocationRun(one)) && !this.#pool.answered.has(allocationRun(one))
     // Nomad gives an allocation its port before it tells the node to start it: asked for then, it is known when the server is up.

@@ -16,14 +16,15 @@ const buildCommand: CommandModule<object, BuildArguments> = {
   builder: (yargs) =>
     withPoolOptions(yargs).options({
       base: { type: 'string', requiresArg: true, describe: 'a Debian-based image with Node 20.19 or later' },
-      tag: { type: 'string', requiresArg: true, describe: 'the name of the image (TERMINAL_NOMAD_IMAGE)' },
+      tag: { type: 'string', requiresArg: true, describe: 'the name of the image (TERMINAL_TOOLS_IMAGE, else TERMINAL_NOMAD_IMAGE)' },
     }),
   handler: build,
 }
 
 async function build(args: ArgumentsCamelCase<BuildArguments>): Promise<void> {
   await runCli(false, async ({ signal }) => {
-    const tag = args.tag ?? loadConfig(poolOptionsOf(args)).image
+    const { image, toolsImage } = loadConfig(poolOptionsOf(args))
+    const tag = args.tag ?? toolsImage ?? image
     const { buildImage } = await import('../../backend/docker/image-build.ts')
     const built = await buildImage({
       tag,

@@ -7,6 +7,7 @@ import { SlotpoolError } from '../../errors.ts'
 import { drained } from '../../wire/drained.ts'
 import type { LimitName } from '../../wire/limits.ts'
 import { drainPipe } from '../drain.ts'
+import { programsOf } from '../jail/jail.ts'
 import type { ExecutionGroup } from '../limits/execution-group.ts'
 import { signalProcess } from '../processes.ts'
 import { executionMembers, terminateExecution } from '../terminate.ts'
@@ -103,9 +104,10 @@ export class SlotProgram {
       const reason = `the slot did nothing about it for ${waitedMs / 1000} s`
       this.fail(new SlotpoolError('FILE_FAILED', `got path ${path}: ${reason}`, { details: { path, reason } }))
     })
-    const env = { PATH: toolPath, LANG: 'C.UTF-8', [requestVariable]: this.#mark }
+    const { bash, path: programs } = programsOf(slot.jail)
+    const env = { PATH: programs, LANG: 'C.UTF-8', [requestVariable]: this.#mark }
     // `--norc`: with a socket for its stdin, bash would take itself for a remote shell and read the user's start files.
-    const { file, args: entering } = slot.jail.enter(env, ['bash', '--norc', '-c', script, 'slotpool', ...args], slot.bounds?.terms(group))
+    const { file, args: entering } = slot.jail.enter(env, [bash, '--norc', '-c', script, 'slotpool', ...args], slot.bounds?.terms(group))
     const child = spawn(file, entering, {
       stdio: ['pipe', output ? 'pipe' : 'ignore', 'pipe', control ? 'pipe' : 'ignore'],
       env: { PATH: toolPath },

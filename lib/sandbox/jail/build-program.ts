@@ -9,8 +9,9 @@ import { systemCallTable } from './system-calls.ts'
  * Descriptor 3 takes what it says: its process id as the server sees it, those of a process in the user namespace for commands and of
  * one in their mount namespace, then `ready`. A line on stdin tells that the server has hold of both and that the network is there.
  * In the slot's folder, `mounts` holds triples of source, target, and `ro` or `rw`, each ended by NUL; `resolv.conf` may be there once the
- * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, and for each overlay its target, its `lowerdir`
- * option and the folder of the machine that lies below these, or nothing.
+ * network is. Arguments: the slot's folder, the uid that owns the slot's user namespace, a folder of programs that the slot is given at
+ * `/run/slotpool` or nothing, and for each overlay its target, its `lowerdir` option and the folder of the machine that lies below these, or
+ * nothing.
  *
  * Of a folder of the machine, the slot gets at what everybody may read, whenever that was made: it is the ground of an overlay that was mounted
  * by a user who owns nothing, and overlayfs looks below with the rights of who mounted it. The slot's own overlay lies on that one, as
@@ -23,7 +24,7 @@ export function buildProgram(): string {
   return `
 use strict;
 ${systemCallTable()}
-my ($slot, $owner, @layers) = @ARGV;
+my ($slot, $owner, $programs, @layers) = @ARGV;
 my ($readOnly, $noSuid, $noDev, $noExec, $remount, $bind) = (1, 2, 4, 8, 32, 4096);
 umask 022;
 chdir $slot or die "$slot: $!\\n";
@@ -58,7 +59,9 @@ for (my $layer = 0; @layers; $layer++) {
   mount_at('slot', "root$target", 'overlay', 0, "lowerdir=$lower,upperdir=$upper,workdir=$work,volatile");
 }
 
-folders("root/$_") for qw(proc dev run tmp sys workspace);
+# An image may have links there, which would lead to other places of the server's, or nothing.
+for my $path (map { "root/$_" } qw(proc dev run tmp sys workspace)) { unlink $path if -l $path; folders($path) }
+for my $path (qw(root/etc root/root)) { mkdir $path, $path eq 'root/etc' ? 0755 : 0700 or $!{EEXIST} or die "$path: $!\\n" }
 mount_at('proc', 'root/proc', 'proc', $noSuid | $noDev | $noExec, '');
 
 # Runs a part in a process of its own: gives what it says, by lines, and what to tell it; it ends when that is closed.
@@ -124,19 +127,37 @@ for (['pts/ptmx', 'ptmx'], ['/proc/self/fd', 'fd'], ['fd/0', 'stdin'], ['fd/1', 
 mount_at('run', 'root/run', 'tmpfs', $noSuid | $noDev, 'mode=755,size=64m');
 folders('root/run/lock'); chmod 01777, 'root/run/lock';
 bind_at('tmp', 'root/tmp');
+if ($programs ne '') {
+  folders('root/run/slotpool');
+  bind_at($programs, 'root/run/slotpool');
+  mount_at('none', 'root/run/slotpool', 'none', $remount | $bind | $readOnly | $noSuid | $noDev, '');
+}
 
 my $name = 'slot';
 call('sethostname', $name, length $name);
 replace('root/etc/hostname', "$name\\n");
 replace('root/etc/hosts', "127.0.0.1 localhost $name\\n::1 localhost ip6-localhost ip6-loopback\\n");
 
+# What a path means is up to the slot's own root: a link in it must not lead out. It need not be there.
+sub place {
+  my ($inside) = @_;
+  my ($place, $links, @rest) = ('root', 0, split m{/}, $inside);
+  while (@rest) {
+    my $part = shift @rest;
+    if ($part eq '..') { $place =~ s{/[^/]*\\z}{} }
+    elsif (defined(my $to = readlink "$place/$part")) {
+      ++$links <= 40 or die "$inside cannot be a target: too many links\\n";
+      $place = 'root' if $to =~ m{^/};
+      unshift @rest, split m{/}, $to;
+    }
+    elsif ($part ne '' && $part ne '.') { $place .= "/$part" }
+  }
+  return $place;
+}
 open(my $list, '<', 'mounts') or die "mounts: $!\\n";
 my @mounts = do { local $/ = "\\0"; my @fields = <$list>; chomp @fields; @fields };
 while (my ($source, $inside, $mode) = splice @mounts, 0, 3) {
-  # What the target means is up to the slot's own root: a link in it must not lead out.
-  open(my $real, '-|', 'chroot', 'root', 'realpath', '-zm', '--', $inside) or die "chroot: $!\\n";
-  my $target = do { local $/ = "\\0"; my $path = <$real> // die "$inside cannot be a target\\n"; chomp $path; "root$path" };
-  close $real or die "$inside cannot be a target\\n";
+  my $target = place($inside);
   if (-d $source) { folders($target) } else { folders($target =~ s{/[^/]*\\z}{}r); -e $target or put($target, '') }
   for (['--rbind', '--', $source, $target], ['-o', "remount,bind,nosuid,nodev,$mode", '--', $target]) {
     system('mount', @$_) == 0 or die "$source could not be mounted at $inside\\n";

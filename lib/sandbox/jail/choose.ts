@@ -12,9 +12,10 @@ import { executionMembers } from '../terminate.ts'
 import { toolPath } from '../tool-path.ts'
 import { BubblewrapJails } from './bubblewrap.ts'
 import { CopyOnWriteJails } from './copy-on-write.ts'
-import type { Jail, JailKind, SlotMount } from './jail.ts'
+import { type Jail, type JailKind, programsOf, type SlotMount } from './jail.ts'
 import { OwnUidJails } from './own-uid.ts'
 import { hostLayers, imageLayers, type SystemKind, type SystemLayer } from './slot-system.ts'
+import type { TaskImage } from './task-image.ts'
 import { UnisolatedJails } from './unisolated.ts'
 
 /** The isolation in force, and why it is not a stronger one. */
@@ -45,6 +46,8 @@ export interface IsolationOptions {
   systemFolder: string
   /** What the slots are built on. Default: `host`. */
   system?: SystemKind
+  /** The image that slots are built on, where the server is no part of it. Default: it is, or there is none. */
+  taskImage?: TaskImage
   /** What of the container every slot sees besides. Default: nothing. */
   mounts?: readonly SlotMount[]
   /** Hands on the jail of the trial rather than ending it. Default: false. */
@@ -92,7 +95,8 @@ async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation
     })
     const kindsWith = async (network: SlotNetworkKind): Promise<(JailKind | Error)[]> => [
       ...(layers === null ? [] : [await copyOnWriteJails(options, network, layers)]),
-      new BubblewrapJails({ network, uidBase, mounts }),
+      // It would show the server's own system.
+      ...(options.taskImage ? [] : [new BubblewrapJails({ network, uidBase, mounts })]),
     ]
     const tryKind = (kind: JailKind | Error) =>
       tried('jail', async () => (kind instanceof Error ? kind.message : tryIsolation(kind, folder)))
@@ -127,11 +131,14 @@ async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation
       return { kind: shared, reason: failures[0] ?? 'uid was asked for', networkReason: networkReason('uid', options.network), first }
   }
   if (isolation === 'none') failures.push(`none: ${lacks}`)
+  const mend = options.taskImage
+    ? 'a container that runs as root and may mount and make namespaces, as it is given with isolation auto and jail; or an image that ' +
+      '`slotpool image build --base IMAGE` made, without TERMINAL_TOOLS_IMAGE'
+    : 'bubblewrap: install it (`apt-get install bubblewrap`, or `dnf install bubblewrap`) where user namespaces are allowed, or set ' +
+      'TERMINAL_ISOLATION=none to run without isolation'
   throw new SlotpoolError(
     'ISOLATION_UNAVAILABLE',
-    `got isolation ${isolation}, but nothing that isolates works here (${failures.join('; ')}); expected bubblewrap: ` +
-      'install it (`apt-get install bubblewrap`, or `dnf install bubblewrap`) where user namespaces are allowed, or set ' +
-      'TERMINAL_ISOLATION=none to run without isolation',
+    `got isolation ${isolation}, but nothing that isolates works here (${failures.join('; ')}); expected ${mend}`,
     { details: { isolation, failures } },
   )
 }
@@ -143,19 +150,22 @@ async function copyOnWriteJails(
   layers: Promise<readonly SystemLayer[]>,
 ): Promise<JailKind | Error> {
   try {
-    return new CopyOnWriteJails({ network, uidBase: options.uidBase, mounts: options.mounts ?? [], layers: await layers })
+    const { uidBase, mounts = [], taskImage } = options
+    return new CopyOnWriteJails({ network, uidBase, mounts, layers: await layers, ...(taskImage ? { taskImage } : {}) })
   } catch (error) {
     return error as Error
   }
 }
 
 /** What copy-on-write jails stand on. */
-async function findLayers({ system, systemFolder }: IsolationOptions): Promise<readonly SystemLayer[]> {
+async function findLayers({ system, systemFolder, taskImage }: IsolationOptions): Promise<readonly SystemLayer[]> {
+  if (taskImage) return [{ target: '/', lower: [taskImage.root] }]
   return system === 'image' ? imageLayers : hostLayers(systemFolder)
 }
 
 /** What was asked for that needs namespaces of the slot's own. */
-function lacksWithout(level: IsolationLevel, { network, mounts = [] }: IsolationOptions): string | null {
+function lacksWithout(level: IsolationLevel, { network, mounts = [], taskImage }: IsolationOptions): string | null {
+  if (taskImage) return 'its commands would see the system of the sandbox server, and not the image'
   if (level === 'uid' && network === 'none') return 'it cannot keep a slot off the network, and TERMINAL_NETWORK=none was asked for'
   if (mounts.length > 0) return `it cannot mount anything in a slot, and ${mounts.map((one) => one.target).join(', ')} was asked for`
   return null
@@ -186,7 +196,7 @@ async function makeTried(kind: JailKind, root: string): Promise<Jail | string> {
 
 /** Null when commands run in this jail and can be ended, else why not. What runs here leaves nothing: the jail may get a tenant. */
 async function failureIn(jail: Jail): Promise<string | null> {
-  const { exitCode, stderr } = await runProgram(jail, ['bash', '-c', 'exit 42'])
+  const { exitCode, stderr } = await runProgram(jail, [programsOf(jail).bash, '-c', 'exit 42'])
   if (exitCode !== 42) return `a trial command did not run: ${stderr.trim() || `exit code ${exitCode}`}`
   if (await seesProcesses(jail)) return null
   return 'the processes of a slot cannot be told from others (in a container that takes CAP_SYS_PTRACE)'
@@ -198,7 +208,7 @@ function messageOf(error: unknown): string {
 
 /** What cannot be seen cannot be ended: a command whose time is up would leave its processes behind. */
 async function seesProcesses(jail: Jail): Promise<boolean> {
-  const { file, args } = jail.enter({ PATH: toolPath }, ['bash', '--norc', '-c', 'echo here; read -r'])
+  const { file, args } = jail.enter({ PATH: toolPath }, [programsOf(jail).bash, '--norc', '-c', 'echo here; read -r'])
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'ignore'], env: { PATH: toolPath }, detached: true })
   const ended = new Promise((resolve) => child.once('close', resolve).once('error', resolve))
   try {

@@ -17,6 +17,7 @@ import type { Jail, JailKind, SlotMount } from './jail.ts'
 import { NamespaceJail } from './namespace-jail.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import type { SystemLayer } from './slot-system.ts'
+import { ownPrograms, slotPrograms, type TaskImage } from './task-image.ts'
 
 /** Where things are in the slot, which has a root filesystem of its own. */
 const view = { workspace: '/workspace', home: '/root', tmp: '/tmp' } as const
@@ -42,16 +43,25 @@ export class CopyOnWriteJails implements JailKind {
   readonly #uidBase: number
   readonly #layers: readonly SystemLayer[]
   readonly #mounts: readonly SlotMount[]
+  readonly #taskImage: TaskImage | undefined
   readonly #filter = seccompFilter()
 
   /** @throws {RangeError} when `uidBase` is an id that slots have, too. */
-  constructor(options: { network: SlotNetworkKind; uidBase: number; layers: readonly SystemLayer[]; mounts: readonly SlotMount[] }) {
+  constructor(options: {
+    network: SlotNetworkKind
+    uidBase: number
+    layers: readonly SystemLayer[]
+    mounts: readonly SlotMount[]
+    /** What the layers are of, where the server is no part of it. */
+    taskImage?: TaskImage
+  }) {
     if (options.uidBase < firstOutsideUid) throw new RangeError(`got uid base ${options.uidBase}, expected at least ${firstOutsideUid}`)
     this.network = options.network.level
     this.#net = options.network
     this.#mounts = options.mounts
     this.#uidBase = options.uidBase
     this.#layers = options.layers
+    this.#taskImage = options.taskImage
   }
 
   async make(slot: number, folder: string): Promise<Jail> {
@@ -60,7 +70,7 @@ export class CopyOnWriteJails implements JailKind {
     const owner = String(this.#uidBase + slot)
     const namespaces = ['--mount', '--pid', '--ipc', '--uts', ...(ownNamespace ? ['--net'] : [])]
     const command = [
-      ...['perl', '-e', program, '--', folder, owner],
+      ...['perl', '-e', program, '--', folder, owner, this.#taskImage ? slotPrograms : ''],
       ...this.#layers.flatMap(({ target, lower, machine }) => [target, lower.map(escapeLower).join(':'), machine ?? '']),
     ]
     const child = spawn(
@@ -87,8 +97,8 @@ export class CopyOnWriteJails implements JailKind {
       if (resolver !== null) await writeFile(join(folder, 'resolv.conf'), resolver, { mode: 0o644 })
       ;(child.stdin as Writable).end('\n')
       if ((await nextLine(said)) !== 'ready') throw new Error('it said something else than that it is ready')
-      const { network: level } = this
-      jail = new CopyOnWriteJail({ keeper, folder, usersFd, viewFd, ended, network, level, ownNamespace, filter: this.#filter })
+      const parts = { keeper, folder, usersFd, viewFd, ended, network, level: this.network, ownNamespace, filter: this.#filter }
+      jail = this.#taskImage ? new TaskImageJail(parts, this.#taskImage) : new CopyOnWriteJail(parts)
     } catch (error) {
       child.kill('SIGKILL')
       await ended
@@ -132,6 +142,20 @@ async function nextLine(lines: AsyncIterator<string>): Promise<string> {
   return value
 }
 
+/** What a jail is made of. */
+interface JailParts {
+  keeper: number
+  folder: string
+  /** The open user namespace that commands are in, and the mount namespace that they see. */
+  usersFd: number
+  viewFd: number
+  ended: Promise<void>
+  network: AttachedNetwork
+  level: NetworkLevel
+  ownNamespace: boolean
+  filter: string | null
+}
+
 class CopyOnWriteJail extends NamespaceJail {
   readonly root = 'copy-on-write'
   readonly user = 'root'
@@ -142,18 +166,7 @@ class CopyOnWriteJail extends NamespaceJail {
   readonly #filter: string | null
   readonly #ownNamespace: boolean
 
-  constructor(parts: {
-    keeper: number
-    folder: string
-    /** The open user namespace that commands are in, and the mount namespace that they see. */
-    usersFd: number
-    viewFd: number
-    ended: Promise<void>
-    network: AttachedNetwork
-    level: NetworkLevel
-    ownNamespace: boolean
-    filter: string | null
-  }) {
+  constructor(parts: JailParts) {
     super(parts)
     const { folder, keeper } = parts
     // What it writes to, and its workspace as its first process sees it; a link on the way would lead out of that one's view.
@@ -178,5 +191,22 @@ class CopyOnWriteJail extends NamespaceJail {
   protected letGo(): void {
     closeSync(this.#usersFd)
     closeSync(this.#viewFd)
+  }
+}
+
+/** One on an image that need not have any program: what the server runs in it is the server's. */
+class TaskImageJail extends CopyOnWriteJail {
+  readonly imageEnvironment: Readonly<Record<string, string>>
+  readonly shell: string
+  override readonly programs = ownPrograms
+
+  constructor(parts: JailParts, image: TaskImage) {
+    super(parts)
+    this.imageEnvironment = image.environment
+    this.shell = image.shell
+  }
+
+  protected override get way(): SlotEntry {
+    return { ...super.way, lastShell: ownPrograms.bash }
   }
 }

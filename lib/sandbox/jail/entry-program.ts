@@ -103,6 +103,8 @@ export interface SlotEntry {
   capabilities: readonly number[]
   /** A compiled seccomp filter. */
   filter: string | null
+  /** The bash of commands where the slot has none in its usual places. Default: there is no other. */
+  lastShell?: string
 }
 
 /** What {@link entryProgram} is told. */

@@ -45,7 +45,7 @@ ${systemCallTable()}
 ${openNamespace}
 ${limitProcess}
 ${giveUp}
-my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter) = @ARGV;
+my ($keeper, $outer, $view, $inner, $network, $uid, $gid, $kept, $filter, $last) = @ARGV;
 # Its children are born with it, in view of the slot.
 $0 = 'slotpool-fork';
 call('prctl', 1, 9, 0, 0, 0);
@@ -72,7 +72,7 @@ call('sigprocmask', 0, $ends, 0, 8);
 $SIG{PIPE} = 'IGNORE';
 open(my $told, '<&=', call('signalfd', -1, $ends, 8, 0x80000)) or die "signalfd: $!\\n";
 my ($write_only, $nonblocking, $close_on_exec, $inherited, $get_status, $set_status, $set_descriptor) = (1, 2048, 0x80000, 0, 3, 4, 2);
-my @places = map { "$_/bash" } split /:/, '${toolPath}';
+my @places = ((map { "$_/bash" } split /:/, '${toolPath}'), $last ne '' ? $last : ());
 # Children by their process; shells that were prepared, and those of them that have yet to say something, by number.
 my (%of, %prepared, %starting);
 sub answer {

@@ -59,10 +59,10 @@ export class ForkServer {
 
   /** @throws {SlotpoolError} `JAIL_FAILED` when the slot cannot be entered. */
   static async start(way: SlotEntry): Promise<ForkServer> {
-    const { keeper, outerUsers = '', view = '', users = '', ownNetwork, identity, capabilities, filter } = way
+    const { keeper, outerUsers = '', view = '', users = '', ownNetwork, identity, capabilities, filter, lastShell = '' } = way
     const args = [
       ...['-e', program, '--', String(keeper), outerUsers, view, users, ownNetwork ? 'own' : 'host'],
-      ...[String(identity?.uid ?? ''), String(identity?.gid ?? ''), capabilities.join(','), filter ?? ''],
+      ...[String(identity?.uid ?? ''), String(identity?.gid ?? ''), capabilities.join(','), filter ?? '', lastShell],
     ]
     const child = spawn('perl', args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: toolPath }, cwd: '/', detached: true })
     const server = new ForkServer(child)

@@ -1,4 +1,5 @@
 import type { IsolationLevel, NetworkLevel, RootKind } from '../../wire/lease.ts'
+import { toolPath } from '../tool-path.ts'
 import type { EntryTerms } from './entry-terms.ts'
 import type { ForkServer } from './fork-server.ts'
 
@@ -24,6 +25,17 @@ export interface SlotMount {
   readOnly: boolean
 }
 
+/** Programs of a slot that the server runs there: its bash, and where that looks for others. */
+export interface SlotPrograms {
+  bash: string
+  path: string
+}
+
+/** What the server runs in a slot. */
+export function programsOf({ programs }: Pick<Jail, 'programs'>): SlotPrograms {
+  return programs ?? { bash: 'bash', path: toolPath }
+}
+
 /** The namespaces, root filesystem, limits and identity that a slot's processes see. Lives as long as its lease. */
 export interface Jail {
   readonly level: IsolationLevel
@@ -31,6 +43,12 @@ export interface Jail {
   readonly root: RootKind
   /** The name of its user. */
   readonly user: string
+  /** What its image sets for all that runs in it. Missing where the slot's image is that of the server, whose environment is its own. */
+  readonly imageEnvironment?: Readonly<Record<string, string>>
+  /** The bash that runs commands. Default: that of the system. */
+  readonly shell?: string
+  /** What the server runs in the slot for its own ends. Default: what the system has. */
+  readonly programs?: SlotPrograms
   /** Absolute paths as the slot's own processes see them; `runtime` is for sockets and the like, where there is such a folder. */
   readonly view: { workspace: string; home: string; tmp: string; runtime?: string }
 

@@ -2,12 +2,11 @@ import type { IsolationLevel, NetworkLevel, RootKind } from '../../wire/lease.ts
 import type { AttachedNetwork } from '../network/network.ts'
 import { allProcesses, pidNamespace, signalProcess } from '../processes.ts'
 import { runSignaller, signalEverything } from '../signal-user.ts'
-import { toolPath } from '../tool-path.ts'
 import { entryCommand, type SlotEntry } from './entry-program.ts'
 import type { EntryTerms } from './entry-terms.ts'
 import { folderFault } from './folder-fault.ts'
 import { ForkServer } from './fork-server.ts'
-import type { Jail } from './jail.ts'
+import { type Jail, programsOf, type SlotPrograms } from './jail.ts'
 
 /** A jail with a PID namespace of its own, which one process keeps: with that process all of it ends. */
 export abstract class NamespaceJail implements Jail {
@@ -15,6 +14,7 @@ export abstract class NamespaceJail implements Jail {
   abstract readonly root: RootKind
   abstract readonly user: string
   abstract readonly view: Jail['view']
+  readonly programs?: SlotPrograms
   readonly network: NetworkLevel
   readonly ended: Promise<void>
   /** The first process of the PID namespace, as the server sees it. */
@@ -89,8 +89,9 @@ export abstract class NamespaceJail implements Jail {
     // Where the jail has gone, its process id may be another's, and so would be the processes that are signalled.
     const namespace = await pidNamespace(this.keeper)
     if (this.#over || namespace === undefined || namespace === (await pidNamespace(process.pid))) return false
-    const program = ['bash', '--norc', '--noprofile', '-c', '[ "$(readlink /proc/self/ns/pid)" = "$0" ] && exec "$@"', namespace]
-    return runSignaller(this.enter({ PATH: toolPath }, [...program, ...signalEverything(signal)]))
+    const { bash, path } = programsOf(this)
+    const program = [bash, '--norc', '--noprofile', '-c', '[ "$(readlink /proc/self/ns/pid)" = "$0" ] && exec "$@"', namespace]
+    return runSignaller(this.enter({ PATH: path }, [...program, ...signalEverything(signal, bash)]))
   }
 
   async end(): Promise<void> {

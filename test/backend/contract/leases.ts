@@ -32,7 +32,7 @@ export async function leaseContract(t: Test, under: PoolUnderTest): Promise<void
       const status = await pool.status()
       t.match(status, { isolation: view.isolation, root: view.root, network: view.network })
       t.same(status.limits, view.limits)
-      for (const path of [view.workspace, view.home, view.tmp, ...view.binFolders]) t.match(path, /^\//)
+      for (const path of [view.workspace, view.home, view.tmp, view.shell, ...view.binFolders]) t.match(path, /^\//)
       t.same(view.mounts, [])
     })
   })

@@ -65,6 +65,22 @@ t.test('a container that is told to end has as long as its commands may go on', 
   t.equal(containerSpec(planOf(loadConfig({ drainMs: 0 }, {})), 0).StopTimeout, undefined)
 })
 
+t.test('an image without a server has it from a volume, and nothing of its own runs beside it', async (t) => {
+  const config = loadConfig({ image: 'any:1', toolsImage: 'tools:1', mounts: [{ host: '/a', target: '/in' }] }, {})
+  const mounts = config.mounts.map((mount) => ({ ...mount, source: '/real/a' }))
+  const spec = containerSpec({ ...planOf(config), mounts, tools: { name: 'slotpool-tools-1', imageId: 'sha256:1' } }, 0)
+  t.match(spec, { Image: 'any:1', Healthcheck: { Test: ['NONE'] }, StopSignal: 'SIGTERM' })
+  t.match(spec.HostConfig?.Mounts?.slice(1), [
+    { Type: 'volume', Source: 'slotpool-tools-1', ReadOnly: true, VolumeOptions: { Labels: { 'slotpool.tools': 'sha256:1' } } },
+    { Source: '/real/a', Target: '/run/slotpool/mounts/0' },
+  ])
+  t.match(spec.Entrypoint?.[0], /^\/run\/slotpool-tools\/tools\/.*busybox$/)
+  const { Cmd = [] } = spec
+  t.match(Cmd[Cmd.indexOf('--token-file') + 1], /^\/var\/lib\/slotpool\//, 'where no slot looks')
+  t.same(spec.Entrypoint?.slice(-3), ['/var/lib/slotpool', '/run/slotpool/mounts/0', '--'], 'what the server has as its container does')
+  t.match(readLabels(spec.Labels ?? {}), { shape: { image: 'any:1', toolsImage: 'tools:1' } })
+})
+
 t.test('only jails get more than Docker gives by itself', async (t) => {
   const hostConfig = (isolation: 'auto' | 'jail' | 'uid' | 'none') => containerSpec(planOf(loadConfig({ isolation }, {})), 0).HostConfig
   for (const isolation of ['auto', 'jail'] as const) {
