@@ -27,6 +27,7 @@ t.test('one of an earlier version goes when another can take its place, and not 
   t.same(planScale(pool([0, {}], [1, {}]), needs), { ...nothing, drain: ['c0'], retire: ['c0'] })
   t.same(planScale(pool([0, { leased: 1 }], [1, {}]), needs), { ...nothing, drain: ['c0'] }, 'its leases end where they are')
   t.same(planScale(pool([0, {}], [1]), needs), nothing, 'the new one is silent, and the old one serves on')
+  t.same(planScale(pool([0, {}], [0, {}], [1, { state: 'draining' }]), needs).drain, [], 'nor while the new one gives no leases')
   t.same(planScale(pool([0, {}], [1, {}]), { ...needs, min: 2 }), { ...nothing, grow: 3 })
   const two = { ...needs, min: 2 }
   const both = { ...nothing, drain: ['c1'], retire: ['c1'], grow: 3 }
