@@ -1,6 +1,7 @@
 import type { BackendName, Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Backend } from './backend.ts'
+import { withDockerImage } from './docker/with-docker-image.ts'
 
 /** Takes one line that a person should see, such as that another backend is used than the one asked for. */
 export type Notice = (line: string) => void
@@ -56,7 +57,7 @@ async function load(name: BackendName, config: Config): Promise<Backend> {
     case 'local':
       return new (await import('./local/local-backend.ts')).LocalBackend(config)
     case 'docker':
-      return new (await import('./docker/docker-backend.ts')).DockerBackend(config)
+      return new (await import('./docker/docker-backend.ts')).DockerBackend(withDockerImage(config))
     case 'nomad':
       return new (await import('./nomad/nomad-backend.ts')).NomadBackend(config)
   }

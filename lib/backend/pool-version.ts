@@ -20,12 +20,14 @@ export interface PoolVersion {
 /** The id of a version. `content` is what the image's name does not say: the image that the name stood for. */
 export function versionId(shape: PoolShape, content: string): string {
   const { image, slots, isolation, network, limits, networkAllow, mounts, maxReuses = null, drainMs = 0, placement = {} } = shape
+  const { driver } = shape
   const parts = [
     ...[image, content, slots, isolation, network, maxReuses, drainMs],
     slotLimitNames.map((name) => limits[name] ?? null),
     [...networkAllow].sort(),
     mounts.map(mountText).sort(),
     placementNames.map((name) => placement[name] ?? null),
+    ...(driver === undefined ? [] : [driver]),
   ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 8)
 }
@@ -77,9 +79,10 @@ export function shapeOf(config: Config, image: string | null): PoolShape {
 /** The configuration with the settings of a shape in place of its own. */
 export function withShape(config: Config, shape: PoolShape): Config {
   const { maxReuses: _, ...rest } = config
-  const { image, slots, isolation, network, limits, networkAllow, mounts, maxReuses, drainMs = 0 } = shape
+  const { image, slots, isolation, network, limits, networkAllow, mounts, maxReuses, drainMs = 0, driver = config.nomad.driver } = shape
   return {
     ...rest,
+    nomad: { ...config.nomad, driver },
     ...{ image: image ?? config.image, slots, limits, networkAllow, mounts, drainMs },
     isolation: isolation as IsolationChoice,
     network: network as NetworkChoice,

@@ -61,7 +61,7 @@ function task({ Name, Driver, User, Config, Resources, Templates, KillSignal, Ki
     ['kill_signal', KillSignal],
     ['kill_timeout', duration(KillTimeout)],
     { block: 'config', entries: attributes(Config as JobSpec) },
-    block('resources', Resources, { CPU: 'cpu', Cores: 'cores', MemoryMB: 'memory' }),
+    block('resources', Resources, { CPU: 'cpu', Cores: 'cores', MemoryMB: 'memory', MemoryMaxMB: 'memory_max' }),
     ...list(Templates).map((one) =>
       block('template', one, { EmbeddedTmpl: 'data', DestPath: 'destination', Perms: 'perms', ChangeMode: 'change_mode' }),
     ),

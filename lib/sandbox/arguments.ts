@@ -54,6 +54,8 @@ const schema = z.strictObject({
   'network-allow': json(networkAllowList).default([]),
   /** What a slot's root filesystem is made from: all that the container's image has, or the system folders of a host. */
   system: z.enum(['image', 'host']).default('host'),
+  /** Whose network the server has: its container's own, which it may arrange, or the machine's. Default: own with an image, else the machine's. */
+  'server-network': z.enum(['own', 'machine']).optional(),
   'uid-base': count(1, 2_000_000_000).default(1_000_000),
   /** How often each slot is leased at most. Default: no bound. */
   'max-reuses': count(1, 1_000_000_000).optional(),

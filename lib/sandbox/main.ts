@@ -43,6 +43,7 @@ async function main(words: readonly string[]): Promise<void> {
     folder: slotsFolder,
     systemFolder: join(args['state-dir'], 'system'),
     system: args.system,
+    ...(args['server-network'] === undefined ? {} : { serverNetwork: args['server-network'] }),
     mounts: args.mounts,
     keepTrial: true,
   })

@@ -45,6 +45,8 @@ export interface IsolationOptions {
   systemFolder: string
   /** What the slots are built on. Default: `host`. */
   system?: SystemKind
+  /** Whose network the server has. Default: with `system: image` its container's own, else the machine's. */
+  serverNetwork?: 'own' | 'machine'
   /** What of the container every slot sees besides. Default: nothing. */
   mounts?: readonly SlotMount[]
   /** Hands on the jail of the trial rather than ending it. Default: false. */
@@ -73,6 +75,7 @@ export async function endFirst({ kind, first }: Pick<ChosenIsolation, 'kind' | '
 
 async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation> {
   const { isolation, uidBase, folder, mounts = [] } = options
+  const { serverNetwork = options.system === 'image' ? 'own' : 'machine' } = options
   const failures: string[] = []
   const tried = async (name: string, attempt: () => Promise<FirstJail | string>): Promise<FirstJail | null> => {
     const result = await attempt()
@@ -87,7 +90,7 @@ async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation
     layers?.catch(() => {})
     const open = await openNetwork({
       network: options.network,
-      where: options.system === 'image' ? 'container' : 'host',
+      where: serverNetwork === 'own' ? 'container' : 'host',
       allow: options.networkAllow ?? [],
     })
     const kindsWith = async (network: SlotNetworkKind): Promise<(JailKind | Error)[]> => [
