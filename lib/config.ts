@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { inspect } from 'node:util'
 import { closest } from 'fastest-levenshtein'
 import { z } from 'zod'
@@ -8,6 +8,7 @@ import { checkMounts, type Mount, mountList, type PoolMount, parseMounts } from 
 import { networkAllowList } from './network-allow.ts'
 import { constraintList, datacenterList, nodePoolName, type Placement, placementNames, reservedMemoryMb } from './placement.ts'
 import { mebibyte, type SlotLimitOptions, slotLimit, slotLimitNames } from './slot-limits.ts'
+import { stateDir } from './state-dir.ts'
 
 export const backendNames = ['local', 'docker', 'nomad'] as const
 export const isolationNames = ['auto', 'jail', 'uid', 'none'] as const
@@ -26,6 +27,11 @@ export type NomadFallback = (typeof fallbackNames)[number]
 
 /** The image that `slotpool image build` makes when it is given no other tag. */
 export const defaultImage = 'slotpool/sandbox:0.1'
+
+/** The same for driver `singularity`: a file in slotpool's state folder. */
+export function defaultSif(env: NodeJS.ProcessEnv = process.env): string {
+  return join(stateDir(env), 'sif', 'sandbox-0.1.sif')
+}
 
 const defaultNomadAddress = 'http://localhost:4646'
 
@@ -49,7 +55,10 @@ export interface SlotPoolOptions {
   env?: BackendName | 'sandbox'
   /** `TERMINAL_POOL`, default `default`. */
   pool?: string
-  /** `TERMINAL_NOMAD_IMAGE`, default {@link defaultImage}. */
+  /**
+   * `TERMINAL_NOMAD_IMAGE`, default {@link defaultImage}. With driver `singularity` the absolute path of a `.sif` file or a `docker://` reference, default
+   * {@link defaultSif}.
+   */
   image?: string
   /**
    * `TERMINAL_TOOLS_IMAGE`, default none: `image` is one that `slotpool image build` made. Else such an image, from which the sandbox server and all
@@ -283,10 +292,10 @@ export function loadConfig(options: SlotPoolOptions = {}, env: NodeJS.ProcessEnv
     if (!setting) throw unknownName('option', option, knownOptions())
     given.set(option, check(setting, value, `option ${option}`, value))
   }
-  return resolve(given)
+  return resolve(given, env)
 }
 
-function resolve(given: ReadonlyMap<string, unknown>): Config {
+function resolve(given: ReadonlyMap<string, unknown>, env: NodeJS.ProcessEnv): Config {
   const get = <T>(option: string, fallback: T): T => (given.has(option) ? (given.get(option) as T) : fallback)
   const optional = <K extends string>(key: K, option: string): { [P in K]?: string } =>
     (given.has(option) ? { [key]: given.get(option) } : {}) as { [P in K]?: string }
@@ -303,10 +312,13 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
   )
   refuseContradictions(placement)
   const address = get('nomad.address', defaultNomadAddress).replace(/\/+$/, '')
+  const backend = get<Config['env']>('env', 'local')
+  const driver = get<NomadDriver>('nomad.driver', 'docker')
+  const runsSif = driver === 'singularity' && (backend === 'nomad' || backend === 'sandbox')
   return Object.freeze({
-    env: get<Config['env']>('env', 'local'),
+    env: backend,
     pool: get('pool', 'default'),
-    image: get('image', defaultImage),
+    image: get('image', runsSif ? defaultSif(env) : defaultImage),
     ...optional('toolsImage', 'toolsImage'),
     slots: get('slots', 10),
     min,
@@ -329,7 +341,7 @@ function resolve(given: ReadonlyMap<string, unknown>): Config {
     owner: get('owner', userName()),
     nomad: Object.freeze({
       address,
-      driver: get<NomadDriver>('nomad.driver', 'docker'),
+      driver,
       autostart: get('nomad.autostart', false),
       fallback: get<NomadFallback>('nomad.fallback', address === defaultNomadAddress ? 'docker' : 'none'),
       ...optional('token', 'nomad.token'),

@@ -25,6 +25,14 @@ telemetry {
   publish_node_metrics       = false
 }
 
+server {
+  default_scheduler_config {
+    # A container may grow beyond what is kept free for it (memory_max). Docker's have a ceiling of their own; those of driver
+    # singularity are else ended where they reach what is reserved.
+    memory_oversubscription_enabled = true
+  }
+}
+
 client {
   # Ports of containers are published on the address of this interface, so on loopback alone.
   network_interface = "lo"

@@ -27,6 +27,7 @@ job "slotpool-default" {
     # What its containers are made with, for whoever finds the job later: slotpool refuses to join a pool of another shape.
     meta {
       slotpool_version   = "0.1.0"
+      slotpool_driver    = "docker"
       slotpool_image     = "slotpool/sandbox:0.1"
       slotpool_slots     = "10"
       slotpool_isolation = "auto"

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import t from 'tap'
-import { type Config, loadConfig, type SlotPoolOptions } from '../lib/config.ts'
+import { type Config, defaultImage, loadConfig, type SlotPoolOptions } from '../lib/config.ts'
 
 t.test('defaults', async (t) => {
   const { given, ...config } = loadConfig({}, {})
@@ -117,6 +117,13 @@ for (const [variable, option, text, value, bad] of variables) {
     t.same(loadConfig(optionsWith(option, value), {}), config, 'the option means the same')
   })
 }
+
+t.test('the image of driver singularity is a file in the state folder', async (t) => {
+  const at = (options: SlotPoolOptions) => loadConfig({ ...options, nomad: { driver: 'singularity' } }, { XDG_STATE_HOME: '/state' }).image
+  for (const env of ['nomad', 'sandbox'] as const) t.equal(at({ env }), '/state/slotpool/sif/sandbox-0.1.sif')
+  for (const env of ['local', 'docker'] as const) t.equal(at({ env }), defaultImage)
+  t.equal(at({ env: 'nomad', image: '/a.sif' }), '/a.sif')
+})
 
 t.test('TERMINAL_MOUNTS and the option mounts', async (t) => {
   const mounts = [

@@ -26,6 +26,8 @@ export interface Container {
 /** What the running containers of a pool were made with, as far as the backend can tell. */
 export interface PoolShape extends PoolTerms {
   image: string | null
+  /** What runs its containers, for a backend that has a choice. */
+  driver?: NomadDriver
   slots: number
   isolation: string
   network: string

@@ -19,25 +19,15 @@ export interface PoolVersion {
 
 /** The id of a version. `content` is what the image's name does not say: the image that the name stood for. */
 export function versionId(shape: PoolShape, content: string): string {
-  const {
-    image,
-    toolsImage = null,
-    slots,
-    isolation,
-    network,
-    limits,
-    networkAllow,
-    mounts,
-    maxReuses = null,
-    drainMs = 0,
-    placement = {},
-  } = shape
+  const { image, toolsImage = null, slots, isolation, network, limits, networkAllow, mounts } = shape
+  const { maxReuses = null, drainMs = 0, placement = {}, driver } = shape
   const parts = [
     ...[image, toolsImage, content, slots, isolation, network, maxReuses, drainMs],
     slotLimitNames.map((name) => limits[name] ?? null),
     [...networkAllow].sort(),
     mounts.map(mountText).sort(),
     placementNames.map((name) => placement[name] ?? null),
+    ...(driver === undefined ? [] : [driver]),
   ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 8)
 }
@@ -90,8 +80,10 @@ export function shapeOf(config: Config, image: string | null): PoolShape {
 export function withShape(config: Config, shape: PoolShape): Config {
   const { maxReuses: _, toolsImage: __, ...rest } = config
   const { image, toolsImage, slots, isolation, network, limits, networkAllow, mounts, maxReuses, drainMs = 0 } = shape
+  const { driver = config.nomad.driver } = shape
   return {
     ...rest,
+    nomad: { ...config.nomad, driver },
     ...{ image: image ?? config.image, slots, limits, networkAllow, mounts, drainMs },
     isolation: isolation as IsolationChoice,
     network: network as NetworkChoice,

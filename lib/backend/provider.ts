@@ -1,5 +1,6 @@
 import type { BackendName, Config, SlotPoolOptions } from '../config.ts'
 import type { Backend } from './backend.ts'
+import { withDockerImage } from './docker/with-docker-image.ts'
 import type { Registry } from './registry/registry.ts'
 
 /** Takes one line that a person should see, such as that another backend is used than the one asked for. */
@@ -71,7 +72,7 @@ async function loadBackend(name: BackendName, config: Config, notice: Notice): P
     case 'local':
       return new (await import('./local/local-backend.ts')).LocalBackend(config)
     case 'docker':
-      return new (await import('./docker/docker-backend.ts')).DockerBackend(config, process.env, notice)
+      return new (await import('./docker/docker-backend.ts')).DockerBackend(withDockerImage(config), process.env, notice)
     case 'nomad':
       return new (await import('./nomad/nomad-backend.ts')).NomadBackend(config, notice)
   }

@@ -62,7 +62,7 @@ function task({ Name, Driver, Lifecycle, User, Config, Resources, Templates = []
     ['kill_timeout', KillTimeout === undefined ? undefined : duration(KillTimeout)],
     ...(Lifecycle === undefined ? [] : [block('lifecycle', Lifecycle, { Hook: 'hook', Sidecar: 'sidecar' })]),
     { block: 'config', entries: attributes(Config as JobSpec) },
-    block('resources', Resources, { CPU: 'cpu', Cores: 'cores', MemoryMB: 'memory' }),
+    block('resources', Resources, { CPU: 'cpu', Cores: 'cores', MemoryMB: 'memory', MemoryMaxMB: 'memory_max' }),
     ...list(Templates).map((one) =>
       block('template', one, { EmbeddedTmpl: 'data', DestPath: 'destination', Perms: 'perms', ChangeMode: 'change_mode' }),
     ),

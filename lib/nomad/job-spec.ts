@@ -1,14 +1,18 @@
 import type { z } from 'zod'
-import type { IsolationChoice, NetworkChoice } from '../config.ts'
+import type { IsolationChoice, NetworkChoice, NomadDriver } from '../config.ts'
 import { copyToolsProgram, jailCapabilities, serverEntrypoint, taskImageEntrypoint } from '../image-layout.ts'
 import { type Constraint, type Placement, parseConstraint, readPlacement, reservedMemoryMb, writePlacement } from '../placement.ts'
 import { containerMounts, mountPlace, termsArguments } from '../pool-arguments.ts'
 import { type PoolTerms, readTerms, writeTerms } from '../pool-terms.ts'
 import { imageFile, type imageProvenance } from '../wire/provenance.ts'
+import { stateFolder, tokenFile, tokenItem } from './apptainer-script.ts'
+import { singularityConfig } from './singularity-task.ts'
 
 /** What a pool's job is made from. */
 export interface PoolJob extends PoolTerms {
   pool: string
+  /** Default: docker. */
+  driver?: NomadDriver
   image: string
   slots: number
   isolation: IsolationChoice
@@ -50,11 +54,10 @@ export function generationOf(group: string): number | undefined {
 export const portLabel = 'http'
 const containerPort = 7780
 
-/** Where the server keeps its slots, in the task's folder. */
-const stateFolder = 'slotpool'
+/** Where the server of a Docker container keeps its slots, in the task's folder. */
+const taskStateFolder = 'slotpool'
 
-/** The name under which the token is kept in the job's variable. */
-export const tokenItem = 'token'
+export { tokenItem }
 
 /**
  * MHz that a node must have free. It is a weight among containers that compete and no ceiling, and an idle slot needs next to none, so
@@ -123,7 +126,7 @@ export function poolGroupSpec(job: PoolJob): { Name: string; Count: number } & R
     Count: job.count,
     ...(constraints.length === 0 ? {} : { Constraints: constraints.map((one) => parseConstraint(one) as Constraint) }),
     Meta: groupMeta(job),
-    Networks: [{ DynamicPorts: [{ Label: portLabel, To: containerPort }] }],
+    Networks: [{ DynamicPorts: [job.driver === 'singularity' ? { Label: portLabel } : { Label: portLabel, To: containerPort }] }],
     RestartPolicy: { Attempts: 0, Mode: 'fail' },
     ReschedulePolicy: { Unlimited: true, DelayFunction: 'constant', Delay: nanoseconds(neverMs) },
     Tasks: [...(job.toolsImage === undefined ? [] : [toolsTask(job.toolsImage)]), serverTask(job)],
@@ -155,25 +158,25 @@ function serverTask(job: PoolJob): Record<string, unknown> {
     cpuMhz = reservedCpuMhz,
     cores,
   } = job.placement
+  const resources = { ...(cores === undefined ? { CPU: cpuMhz } : { Cores: cores }), MemoryMB: memoryMb }
+  const byDriver =
+    job.driver === 'singularity'
+      ? {
+          Driver: nomadDriverOf(job.driver),
+          Config: singularityConfig(job, serverArguments(job)),
+          // Nomad keeps to the ceiling where its oversubscription of memory is on, else to what is reserved.
+          Resources: { ...resources, MemoryMaxMB: memoryMaxMb },
+        }
+      : {
+          Driver: nomadDriverOf(job.driver),
+          Config: dockerConfig(job, memoryMaxMb),
+          // As its entry point, whatever the image says: the server makes jails. An image may have no names of users.
+          User: job.toolsImage === undefined ? 'root' : '0',
+          Resources: resources,
+        }
   return {
     Name: taskName,
-    Driver: 'docker',
-    Config: {
-      ...imageConfig(job.image),
-      ports: [portLabel],
-      // Written out, so that an image made from ours with another entry point still serves slots.
-      entrypoint: job.toolsImage === undefined ? [...serverEntrypoint] : taskImageEntrypoint(`${toolsFolder}/tools`, ownMounts(job)),
-      args: serverArguments(job),
-      // It would be run beside the server, as root.
-      ...(job.toolsImage === undefined ? {} : { healthchecks: [{ disable: true }] }),
-      ...mountBlocks(job),
-      memory_hard_limit: memoryMaxMb,
-      pids_limit: pidsLimit(job.slots),
-      ...jailPrivileges(job.isolation),
-    },
-    // The same of its user: the server makes jails. An image may have no names of users.
-    User: job.toolsImage === undefined ? 'root' : '0',
-    Resources: { ...(cores === undefined ? { CPU: cpuMhz } : { Cores: cores }), MemoryMB: memoryMb },
+    ...byDriver,
     Templates: [tokenTemplate(job.pool), imageTemplate(job.image)],
     KillSignal: 'SIGTERM',
     KillTimeout: nanoseconds((job.drainMs ?? 0) + killTimeoutMs),
@@ -185,17 +188,44 @@ function ownMounts(job: PoolJob): string[] {
   return ['${NOMAD_SECRETS_DIR}', '${NOMAD_TASK_DIR}', ...job.mounts.map((_, at) => mountPlace(at))]
 }
 
-function serverArguments(job: PoolJob): string[] {
-  const options = {
-    listen: `tcp:0.0.0.0:${containerPort}`,
-    'token-file': `\${NOMAD_SECRETS_DIR}/${tokenItem}`,
-    // The task's folder is a bind mount of the node's own disk and goes with the allocation.
-    'state-dir': `\${NOMAD_TASK_DIR}/${stateFolder}`,
-    pool: job.pool,
-    slots: String(job.slots),
-    isolation: job.isolation,
-    network: job.network,
+/** What runs a task of the driver: Nomad has none for Apptainer itself. */
+export function nomadDriverOf(driver: NomadDriver = 'docker'): string {
+  return driver === 'singularity' ? 'raw_exec' : driver
+}
+
+function dockerConfig(job: PoolJob, memoryMaxMb: number): Record<string, unknown> {
+  return {
+    ...imageConfig(job.image),
+    ports: [portLabel],
+    // Written out, so that an image made from ours with another entry point still serves slots.
+    entrypoint: job.toolsImage === undefined ? [...serverEntrypoint] : taskImageEntrypoint(`${toolsFolder}/tools`, ownMounts(job)),
+    args: serverArguments(job),
+    // It would be run beside the server, as root.
+    ...(job.toolsImage === undefined ? {} : { healthchecks: [{ disable: true }] }),
+    ...mountBlocks(job),
+    memory_hard_limit: memoryMaxMb,
+    pids_limit: pidsLimit(job.slots),
+    ...jailPrivileges(job.isolation),
   }
+}
+
+function serverArguments(job: PoolJob): string[] {
+  const places =
+    job.driver === 'singularity'
+      ? {
+          // The network is the node's, so nothing leads to the port but its number.
+          listen: `tcp:\${NOMAD_IP_${portLabel}}:\${NOMAD_PORT_${portLabel}}`,
+          'token-file': tokenFile,
+          'state-dir': stateFolder,
+          'server-network': 'machine',
+        }
+      : {
+          listen: `tcp:0.0.0.0:${containerPort}`,
+          'token-file': `\${NOMAD_SECRETS_DIR}/${tokenItem}`,
+          // The task's folder is a bind mount of the node's own disk and goes with the allocation.
+          'state-dir': `\${NOMAD_TASK_DIR}/${taskStateFolder}`,
+        }
+  const options = { ...places, pool: job.pool, slots: String(job.slots), isolation: job.isolation, network: job.network }
   return [
     ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
     ...termsArguments(job, containerMounts(job), 'image'),
@@ -259,6 +289,7 @@ function groupMeta(job: PoolJob): Record<string, string> {
   const placement = writePlacement(job.placement)
   return {
     slotpool_version: job.version,
+    slotpool_driver: job.driver ?? 'docker',
     slotpool_image: job.image,
     slotpool_slots: String(job.slots),
     slotpool_isolation: job.isolation,
@@ -271,6 +302,7 @@ function groupMeta(job: PoolJob): Record<string, string> {
 /** What {@link poolGroupSpec} wrote; null when it is not one of its groups. */
 export function readGroupMeta(meta: Readonly<Record<string, string>> | null | undefined): GroupMeta | null {
   const version = meta?.slotpool_version
+  const driver = meta?.slotpool_driver === 'singularity' ? 'singularity' : 'docker'
   const image = meta?.slotpool_image
   const slots = Number(meta?.slotpool_slots)
   const isolation = meta?.slotpool_isolation
@@ -279,11 +311,11 @@ export function readGroupMeta(meta: Readonly<Record<string, string>> | null | un
   const placement = readPlacement(meta?.slotpool_placement)
   if (image === undefined || !Number.isInteger(slots) || slots < 1 || isolation === undefined || network === undefined) return null
   if (!terms || !placement || version === undefined) return null
-  return { version, shape: { image, slots, isolation, network, placement, ...terms } }
+  return { version, shape: { driver, image, slots, isolation, network, placement, ...terms } }
 }
 
 /** What the containers of a group were made with, and by which slotpool. */
 export interface GroupMeta {
   version: string
-  shape: { image: string; slots: number; isolation: string; network: string; placement: Placement } & PoolTerms
+  shape: { driver: NomadDriver; image: string; slots: number; isolation: string; network: string; placement: Placement } & PoolTerms
 }

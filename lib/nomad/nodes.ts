@@ -36,3 +36,14 @@ export async function listNodes(
 export function runsDriver(node: NodeStub, name: string): boolean {
   return node.Status === 'ready' && node.SchedulingEligibility === 'eligible' && node.Drivers?.[name]?.Healthy === true
 }
+
+/** Why {@link runsDriver} says no, to be read after the node's name. */
+export function lackOfDriver(node: NodeStub, name: string): string {
+  if (node.Status !== 'ready') return `is ${node.Status}`
+  const driver = node.Drivers?.[name]
+  if (driver === undefined || !driver.Detected) {
+    return name === 'raw_exec' ? 'has no raw_exec driver: its agent does not enable that plugin' : `has no ${name} driver`
+  }
+  if (!driver.Healthy) return `has an unhealthy ${name} driver: ${driver.HealthDescription || 'no reason given'}`
+  return `is ${node.SchedulingEligibility}`
+}

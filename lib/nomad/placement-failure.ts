@@ -2,7 +2,7 @@ import { SlotpoolError } from '../errors.ts'
 import type { Evaluation, PlacementMetric } from './evaluations.ts'
 
 /** The evaluation's failure to place an allocation of `group`, in Nomad's own dimensions and constraints; null when it placed all. */
-export function placementFailure(evaluation: Evaluation, jobId: string, group: string): SlotpoolError | null {
+export function placementFailure(evaluation: Evaluation, jobId: string, group: string, driver = 'docker'): SlotpoolError | null {
   const metric = evaluation.FailedTGAllocs?.[group]
   if (metric === undefined) return null
   const missing = metric.CoalescedFailures + 1
@@ -10,7 +10,7 @@ export function placementFailure(evaluation: Evaluation, jobId: string, group: s
   return new SlotpoolError(
     'NOMAD_PLACEMENT_FAILED',
     `Nomad has no node for ${missing} more ${missing === 1 ? 'container' : 'containers'} of job ${jobId}: ${reasons.join('; ')}; ` +
-      'expected room on a node that is ready and has the docker driver',
+      `expected room on a node that is ready and has the ${driver} driver`,
     { details: { jobId, missing, reasons, evaluation: evaluation.ID, ...blockage(evaluation, metric) } },
   )
 }

@@ -72,3 +72,18 @@ export function taskFailure(allocation: AllocationStub, image: string): Slotpool
     retryable: hint === '',
   })
 }
+
+/** How Apptainer ends that could not get an image from a registry. */
+const pullWords = /^FATAL: +(Unable to handle docker:\/\/.*)$/m
+
+/** What a task of driver `singularity` failed of by what it printed; undefined where that was no pull. `failure` is the same by {@link taskFailure}. */
+export function pullFailure(failure: SlotpoolError, printed: string): SlotpoolError | undefined {
+  const words = pullWords.exec(printed)?.[1]
+  if (words === undefined) return undefined
+  const { node, image } = failure.details
+  return new SlotpoolError(
+    noSuchImage.test(words) ? 'IMAGE_NOT_FOUND' : 'IMAGE_PULL_FAILED',
+    `node ${node} could not make a SIF of ${image}: ${words}; expected an image in a registry that the node reaches, or a .sif file that is there`,
+    { details: { ...failure.details, words } },
+  )
+}

@@ -14,6 +14,10 @@ export interface ShapeDifference {
 
 /** The first setting that somebody asked for and that the running pool has otherwise; what nobody named is taken as the pool has it. */
 export function shapeDifference(config: Config, shape: PoolShape): ShapeDifference | undefined {
+  const { driver } = config.nomad
+  if (shape.driver !== undefined && config.given.has('nomad.driver') && driver !== shape.driver) {
+    return { option: 'nomad.driver', running: shape.driver, got: driver }
+  }
   for (const option of ['image', 'slots', 'isolation', 'network'] as const) {
     const running = shape[option]
     if (running !== null && config.given.has(option) && config[option] !== running) return { option, running, got: config[option] }
@@ -46,11 +50,14 @@ export function changedShape(config: Config, running: PoolShape): PoolShape {
   const { given } = config
   const named = <const K extends keyof Config & keyof PoolShape>(...names: K[]): Partial<PoolShape> =>
     Object.fromEntries(names.filter((name) => given.has(name)).map((name) => [name, config[name]]))
-  const { placement } = running
+  const { placement, driver } = running
+  // An image is for one driver alone, so that of before cannot stay.
+  const otherDriver = driver !== undefined && given.has('nomad.driver') && driver !== config.nomad.driver
   return {
     ...running,
+    ...(otherDriver ? { driver: config.nomad.driver, image: config.image } : {}),
     ...named('slots', 'isolation', 'network', 'networkAllow', 'mounts', 'maxReuses', 'drainMs'),
-    ...(running.image === null ? {} : named('image')),
+    ...(running.image === null ? {} : named('image', 'toolsImage')),
     limits: { ...running.limits, ...config.limits },
     ...(placement ? { placement: changedPlacement(config, placement) } : {}),
   }

@@ -58,6 +58,8 @@ const schema = z.strictObject({
   'image-root': absolutePath.optional(),
   /** What a container of that image is started with, entries ended by NUL. */
   'image-environment': absolutePath.optional(),
+  /** Whose network the server has: its container's own, which it may arrange, or the machine's. Default: own with an image, else the machine's. */
+  'server-network': z.enum(['own', 'machine']).optional(),
   'uid-base': count(1, 2_000_000_000).default(1_000_000),
   /** How often each slot is leased at most. Default: no bound. */
   'max-reuses': count(1, 1_000_000_000).optional(),

@@ -48,6 +48,7 @@ async function main(words: readonly string[]): Promise<void> {
     systemFolder: join(args['state-dir'], 'system'),
     system: args.system,
     ...(taskImage === undefined ? {} : { taskImage }),
+    ...(args['server-network'] === undefined ? {} : { serverNetwork: args['server-network'] }),
     mounts: args.mounts,
     keepTrial: true,
   })

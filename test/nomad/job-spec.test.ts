@@ -33,10 +33,12 @@ interface Spec {
     Meta: Record<string, string>
     Constraints?: unknown[]
     Count: number
+    Networks: unknown[]
     RestartPolicy: unknown
     ReschedulePolicy: { Unlimited: boolean; Delay: number }
     Tasks: {
       Config: Record<string, unknown> & { args: string[] }
+      Driver: string
       Resources: { MemoryMB: number; CPU?: number; Cores?: number }
       KillTimeout: number
       Templates: unknown[]
@@ -57,6 +59,7 @@ t.test('names', async (t) => {
 t.test('the shape can be read from the job', async (t) => {
   t.equal(readGroupMeta(metaOf())?.version, '1.2.3')
   t.strictSame(readGroupMeta(metaOf())?.shape, {
+    driver: 'docker',
     image: 'i:1',
     slots: 4,
     isolation: 'auto',
@@ -157,6 +160,35 @@ t.test('where the image has no server, a task brings it first', async (t) => {
   t.same(entrypoint.slice(-4), ['${NOMAD_SECRETS_DIR}', '${NOMAD_TASK_DIR}', '/run/slotpool/mounts/0', '--'], 'what the server has, too')
   t.equal(args[args.indexOf('--image-root') + 1], '/image')
   t.match(readGroupMeta(spec.TaskGroups[0]?.Meta)?.shape, { image: 'i:1', toolsImage: 't:1' })
+})
+
+t.test('driver singularity: a task of raw_exec that becomes Apptainer', async (t) => {
+  const mounts = [
+    { host: '/data, "all"', target: '/in', readOnly: true, description: null },
+    { host: '/out', target: '/out', readOnly: false, description: null },
+  ]
+  const spec = specOf({ driver: 'singularity', image: '/images/s.sif', slots: 10, mounts })
+  const [group] = spec.TaskGroups
+  const { slotpool_driver, ...without } = group?.Meta ?? {}
+  t.equal(slotpool_driver, 'singularity')
+  t.equal(readGroupMeta(group?.Meta)?.shape.driver, 'singularity')
+  t.equal(readGroupMeta(without)?.shape.driver, 'docker', 'what is not said')
+  t.strictSame(group?.Networks, [{ DynamicPorts: [{ Label: 'http' }] }], 'the port is that of the node')
+  const [task] = group?.Tasks ?? []
+  t.match(task, { Driver: 'raw_exec', Resources: { MemoryMB: 512, MemoryMaxMB: 10_752 } })
+  t.notOk(task && 'User' in task, 'it is run as the user of the agent')
+  t.strictSame(Object.keys(task?.Config ?? {}), ['command', 'args'])
+  const [, script = '', ...words] = task?.Config.args ?? []
+  t.notMatch(script, /[$%]\{/, 'which Nomad and its job files would read as a variable')
+  t.strictSame(words.slice(0, 8), [
+    ...['sh', '${node.unique.name}', '/images/s.sif'],
+    ...['--mount', 'type=bind,"source=/data, ""all""",destination=/run/slotpool/mounts/0,ro'],
+    ...['--mount', 'type=bind,source=/out,destination=/run/slotpool/mounts/1', '/images/s.sif'],
+  ])
+  const given = (name: string) => words[words.indexOf(name) + 1]
+  t.equal(given('--listen'), 'tcp:${NOMAD_IP_http}:${NOMAD_PORT_http}')
+  t.equal(given('--server-network'), 'machine')
+  t.notOk(configOf().args.includes('--server-network'))
 })
 
 t.test('the ceiling of memory grows with the slots, the reservation does not', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { PoolShape } from '../../lib/backend/backend.ts'
+import { versionId } from '../../lib/backend/pool-version.ts'
 import { loadConfig, type SlotPoolOptions } from '../../lib/config.ts'
 import { changedShape, shapeDifference } from '../../lib/pool/shape-difference.ts'
 
@@ -57,6 +58,19 @@ t.test('where containers may be, for a backend that has a choice', async (t) => 
   t.same(at({ datacenters: ['a'] }), { option: 'nomad.datacenters', running: 'a, b', got: 'a' })
   t.same(at({ memoryMb: 512 }), { option: 'nomad.memoryMb', running: 'its default', got: 512 })
   t.equal(difference({ nomad: { priority: 50 } }), undefined)
+})
+
+t.test('what runs its containers, for a backend that has a choice', async (t) => {
+  const docker: PoolShape = { ...shape, driver: 'docker', image: 'a:1' }
+  const config = (options: SlotPoolOptions) => loadConfig({ env: 'nomad', ...options }, { XDG_STATE_HOME: '/state' })
+  const other = config({ nomad: { driver: 'singularity' } })
+  t.equal(shapeDifference(config({}), docker), undefined)
+  t.equal(shapeDifference(config({ nomad: { driver: 'docker' } }), docker), undefined)
+  t.same(shapeDifference(other, docker), { option: 'nomad.driver', running: 'docker', got: 'singularity' })
+  t.equal(shapeDifference(other, shape), undefined, 'where there is no choice')
+  t.same(changedShape(other, docker), { ...docker, driver: 'singularity', image: '/state/slotpool/sif/sandbox-0.1.sif' })
+  t.same(changedShape(config({ nomad: { driver: 'docker' } }), docker), docker)
+  t.not(versionId(docker, ''), versionId({ ...docker, driver: 'singularity' }, ''))
 })
 
 t.test('a pool that is changed has what was named, and all else as it runs', async (t) => {

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
+import type { PoolJob } from '../../nomad/job-spec.ts'
+import { isRegistryImage } from '../../nomad/singularity-task.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import { pauseBeforeNextLook } from '../look-pause.ts'
 
@@ -9,6 +11,14 @@ const probeTimeoutMs = 2_000
 
 /** A container that runs for so long without an answer is not starting: what runs in it is something else, or it cannot be reached. */
 const startWithinMs = 30_000
+
+/** A node that makes a SIF of an image from a registry shows its task as running meanwhile, and may be on a slow line. */
+const pullWithinMs = 30 * 60_000
+
+/** How long what runs there may take to answer. */
+export function patienceWith({ driver, image }: Pick<PoolJob, 'driver' | 'image'>): number {
+  return driver === 'singularity' && isRegistryImage(image) ? pullWithinMs : startWithinMs
+}
 
 /** Why the sandbox server does not answer its health; undefined when it does. One that speaks another protocol does answer. */
 export async function silence(endpoint: Endpoint, signal?: AbortSignal): Promise<string | undefined> {
@@ -30,18 +40,18 @@ export async function silence(endpoint: Endpoint, signal?: AbortSignal): Promise
 /**
  * Resolves when the sandbox server answers.
  *
- * @throws {SlotpoolError} `SERVER_UNREACHABLE` when it did not for 30 s; `CANCELLED` when `signal` aborts.
+ * @throws {SlotpoolError} `SERVER_UNREACHABLE` when it did not for `withinMs`; `CANCELLED` when `signal` aborts.
  */
-export async function waitUntilItAnswers(name: string, endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+export async function waitUntilItAnswers(name: string, endpoint: Endpoint, withinMs: number, signal: AbortSignal): Promise<void> {
   const beganAt = performance.now()
   for (;;) {
     const reason = await silence(endpoint, signal)
     if (reason === undefined) return
     const elapsedMs = performance.now() - beganAt
-    if (elapsedMs > startWithinMs) {
+    if (elapsedMs > withinMs) {
       throw new SlotpoolError(
         'SERVER_UNREACHABLE',
-        `the container ${name} runs for ${startWithinMs / 1000} s and its sandbox server is silent at ${endpoint.url}: ${reason}; ` +
+        `the container ${name} runs for ${withinMs / 1000} s and its sandbox server is silent at ${endpoint.url}: ${reason}; ` +
           'expected an image of slotpool, and a way from here to the ports of the node',
         { details: { container: name, url: endpoint.url } },
       )

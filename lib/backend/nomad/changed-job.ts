@@ -9,6 +9,7 @@ import type { PoolShape } from '../backend.ts'
 export function changedJob({ pool, version, image }: Omit<PoolJob, 'count'>, shape: PoolShape, generation: number): PoolJob {
   return {
     ...{ pool, version, generation, count: 1 },
+    ...(shape.driver === undefined ? {} : { driver: shape.driver }),
     ...{ image: shape.image ?? image, slots: shape.slots, placement: shape.placement ?? {} },
     isolation: shape.isolation as IsolationChoice,
     network: shape.network as NetworkChoice,

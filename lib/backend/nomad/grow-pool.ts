@@ -5,6 +5,7 @@ import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
 import { endedByItself, isLive } from './containers.ts'
+import { withNodes } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
 import { addGroup, raiseCount } from './pool-count.ts'
@@ -127,8 +128,8 @@ async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, a
     if (live.length >= count) continue
     const failed = watch.allocations.find((one) => endedByItself(one) && !dead.has(one.ID))
     if (failed !== undefined) throw await startFailure(pool, failed, signal)
-    const problem = placementProblem(watch.evaluations, pool.jobId, own)
-    if (problem !== null) throw withBounds(problem, count, live.length)
+    const problem = placementProblem(watch.evaluations, pool.jobId, own, pool.job.driver)
+    if (problem !== null) throw withBounds(await withNodes(pool, problem, signal), count, live.length)
     // Another process may have taken back its own growth or removed what it grew, and with it containers that this one waits for.
     own = (await ensureCount())?.EvalID ?? own
   }

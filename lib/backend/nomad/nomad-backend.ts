@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts'
+import type { Config, NomadDriver } from '../../config.ts'
 import { allocationRun, listJobAllocations, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
 import { changesByHand } from '../../nomad/changes-by-hand.ts'
 import { NomadClient } from '../../nomad/client.ts'
@@ -25,7 +25,7 @@ import { VariableToken } from './variable-token.ts'
 /** A pool as a service job of Nomad: each allocation is a container, found again by the job's id. */
 export class NomadBackend implements Backend {
   readonly name = 'nomad'
-  readonly driver = 'docker'
+  readonly driver: NomadDriver
   readonly removesHighestOnly = true
   readonly #config: Config
   readonly #pool: NomadPool
@@ -41,11 +41,12 @@ export class NomadBackend implements Backend {
 
   /**
    * @param notice told that a node pulls the image, and how far that is. Default: nobody is.
-   * @throws {SlotpoolError} `CONFIG_INVALID` for driver `singularity`, and when a certificate or key cannot be read.
+   * @throws {SlotpoolError} `CONFIG_INVALID` for an image that the driver cannot run, and when a certificate or key cannot be read.
    */
   constructor(config: Config, notice: Notice = () => {}) {
     const job = poolJobOf(config)
     this.#config = config
+    this.driver = config.nomad.driver
     const client = new NomadClient(config.nomad)
     const { pool } = config
     this.#pool = {

@@ -1,13 +1,19 @@
+import type { NomadDriver } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { Evaluation } from '../../nomad/evaluations.ts'
-import { generationOf } from '../../nomad/job-spec.ts'
+import { generationOf, nomadDriverOf } from '../../nomad/job-spec.ts'
 import { placementFailure } from '../../nomad/placement-failure.ts'
 
 /**
  * Why Nomad places no more containers of the pool, or null while it may. `awaited` is the evaluation of this process's own change: until it
  * is done, those before it say nothing about it.
  */
-export function placementProblem(evaluations: readonly Evaluation[], jobId: string, awaited: string | undefined): SlotpoolError | null {
+export function placementProblem(
+  evaluations: readonly Evaluation[],
+  jobId: string,
+  awaited: string | undefined,
+  driver?: NomadDriver,
+): SlotpoolError | null {
   const own = awaited === undefined ? undefined : evaluations.find((one) => one.ID === awaited)
   if (awaited !== undefined && (own === undefined || own.Status === 'pending')) return null
   if (own?.Status === 'failed') {
@@ -23,7 +29,7 @@ export function placementProblem(evaluations: readonly Evaluation[], jobId: stri
   const telling = [own, ...evaluations.filter((one) => one.Status === 'blocked')]
   for (const evaluation of telling) {
     for (const group of Object.keys(evaluation?.FailedTGAllocs ?? {})) {
-      const failure = evaluation && generationOf(group) !== undefined && placementFailure(evaluation, jobId, group)
+      const failure = evaluation && generationOf(group) !== undefined && placementFailure(evaluation, jobId, group, nomadDriverOf(driver))
       if (failure) return failure
     }
   }

@@ -7,6 +7,7 @@ import { refuseOtherChange } from '../pool-version.ts'
 import { throwIfCancelled } from './cancelled.ts'
 import { isLive } from './containers.ts'
 import { groupVersion } from './group-version.ts'
+import { checkDrivers } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /**
@@ -24,6 +25,7 @@ export async function raiseCount(pool: NomadPool, count: number, signal: AbortSi
     const live = earlier.length === 0 ? [] : (await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)).value.filter(isLive)
     const before = live.filter((one) => earlier.some(({ name }) => name === one.TaskGroup))
     if (poolCount(job) > 0 && (newest?.count ?? 0) + before.length >= count) return null
+    if (poolCount(job) === 0) await checkDrivers(pool, signal)
     // Before the job: its task waits for the token.
     await pool.token.ensure(signal)
     const registered = await unlessChanged(

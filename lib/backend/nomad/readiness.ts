@@ -1,5 +1,5 @@
 import { type AllocatedPort, type AllocationStub, allocationRun, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
-import { waitUntilItAnswers } from './answering.ts'
+import { patienceWith, waitUntilItAnswers } from './answering.ts'
 import { allocationEndpoint } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
@@ -29,7 +29,7 @@ export class Readiness implements AsyncDisposable {
     for (const one of running.filter(fresh)) {
       const endpoint = allocationEndpoint(this.#ports.get(one.ID))
       if (endpoint === undefined) continue
-      const wait = waitUntilItAnswers(one.Name, endpoint, this.#stop.signal).then(
+      const wait = waitUntilItAnswers(one.Name, endpoint, patienceWith(this.#pool.job), this.#stop.signal).then(
         () => this.#pool.answered.add(allocationRun(one)),
         (error: unknown) => this.#failures.set(one.ID, error),
       )

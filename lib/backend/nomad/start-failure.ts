@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SlotpoolError } from '../../errors.ts'
 import type { AllocationStub } from '../../nomad/allocations.ts'
 import { taskName, toolsTaskName } from '../../nomad/job-spec.ts'
-import { failedTask, hasRun, taskFailure } from '../../nomad/task-failure.ts'
+import { failedTask, hasRun, pullFailure, taskFailure } from '../../nomad/task-failure.ts'
 import { stderrTail } from '../../nomad/task-log.ts'
 import { findError } from '../../wire/error.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -28,6 +28,8 @@ export async function startFailure(pool: NomadPool, allocation: AllocationStub, 
   const marked = lines.findLast((line) => line.startsWith(marker))
   const own = marked === undefined ? undefined : findError(marked.slice(marker.length))
   if (own !== undefined) return own
+  const pull = pool.job.driver === 'singularity' ? pullFailure(failure, lines.join('\n')) : undefined
+  if (pull !== undefined) return pull
   const tail = lines.slice(-shownLines).join('\n')
   const said = tail === '' ? 'it printed nothing' : `its last lines:\n${tail}`
   return new SlotpoolError(failure.code, `${failure.message}; ${said}`, { details: { ...failure.details, output: tail } })

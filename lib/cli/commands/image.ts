@@ -1,5 +1,6 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import { loadConfig } from '../../config.ts'
+import { defaultSif, driverNames, loadConfig, type NomadDriver } from '../../config.ts'
+import { SlotpoolError } from '../../errors.ts'
 import { runCli } from '../context.ts'
 import { notice, writeStdout } from '../output.ts'
 import { poolOptionsOf, withPoolOptions } from '../pool-options.ts'
@@ -8,6 +9,8 @@ import { imageStoreCommands } from './image-store.ts'
 interface BuildArguments {
   base?: string | undefined
   tag?: string | undefined
+  driver?: NomadDriver | undefined
+  from?: string | undefined
 }
 
 const buildCommand: CommandModule<object, BuildArguments> = {
@@ -16,15 +19,38 @@ const buildCommand: CommandModule<object, BuildArguments> = {
   builder: (yargs) =>
     withPoolOptions(yargs).options({
       base: { type: 'string', requiresArg: true, describe: 'a Debian-based image with Node 20.19 or later' },
-      tag: { type: 'string', requiresArg: true, describe: 'the name of the image (TERMINAL_TOOLS_IMAGE, else TERMINAL_NOMAD_IMAGE)' },
+      tag: {
+        type: 'string',
+        requiresArg: true,
+        describe: 'the name of the image (TERMINAL_TOOLS_IMAGE, else TERMINAL_NOMAD_IMAGE), or the path of the .sif file',
+      },
+      driver: { choices: driverNames, requiresArg: true, describe: 'whose image it is: with singularity a SIF (TERMINAL_NOMAD_DRIVER)' },
+      from: { type: 'string', requiresArg: true, describe: 'the image of the Docker engine that a SIF is made from, instead of a new one' },
     }),
   handler: build,
 }
 
 async function build(args: ArgumentsCamelCase<BuildArguments>): Promise<void> {
   await runCli(false, async ({ signal }) => {
-    const { image, toolsImage } = loadConfig(poolOptionsOf(args))
-    const tag = args.tag ?? toolsImage ?? image
+    const { driver } = args
+    const config = loadConfig({ ...poolOptionsOf(args), ...(driver && { nomad: { driver } }) })
+    if (config.nomad.driver === 'singularity') {
+      // A SIF is for Nomad, whatever backend this environment is set to.
+      const path = args.tag ?? (config.given.has('image') ? config.image : defaultSif())
+      const { buildSif } = await import('../../backend/apptainer/build-sif.ts')
+      const built = await buildSif({
+        path,
+        signal,
+        ...(args.base === undefined ? {} : { baseImage: args.base }),
+        ...(args.from === undefined ? {} : { from: args.from }),
+        onProgress: notice,
+      })
+      notice(`slotpool: built ${built.path}`)
+      await writeStdout(`${built.path}\n`)
+      return 0
+    }
+    if (args.from !== undefined) throw new SlotpoolError('USAGE', 'got --from, expected it with --driver singularity alone')
+    const tag = args.tag ?? config.toolsImage ?? config.image
     const { buildImage } = await import('../../backend/docker/image-build.ts')
     const built = await buildImage({
       tag,

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { findProgram } from '../../backend/find-program.ts'
 import type { Config } from '../../config.ts'
+import { nomadDriverOf } from '../../nomad/job-spec.ts'
 import { packageRoot } from '../../package-root.ts'
 import { asRoot } from './as-root.ts'
 import type { Check } from './check.ts'
@@ -18,7 +19,7 @@ import { programVersion } from './program-version.ts'
 export async function checkNomad(config: Config, machine: Machine, signal: AbortSignal): Promise<Check> {
   const path = findProgram('nomad', machine.env.PATH)
   const [agent, programsVersion] = await Promise.all([
-    askAgent(config.nomad, signal),
+    askAgent(config.nomad, nomadDriverOf(config.nomad.driver), signal),
     path === undefined ? null : programVersion(path, ['version'], machine.env, signal),
   ])
   const changed = agent.state === 'well' ? await changedJobText(config, signal) : ''
@@ -42,10 +43,10 @@ async function mend(
 ): Promise<string | null> {
   const { address } = config.nomad
   if (agent.state === 'well') {
-    if (agent.dockerDriver !== false) return null
+    if (agent.driverIsThere !== false) return null
     if (agent.ineligibleNode !== undefined) return `nomad node eligibility -enable ${agent.ineligibleNode}`
     // An agent of this machine finds its docker driver by itself once Docker is there.
-    return isLoopback(address) ? (await checkDocker(machine, signal)).mend : null
+    return isLoopback(address) && config.nomad.driver === 'docker' ? (await checkDocker(machine, signal)).mend : null
   }
   if (agent.state === 'forbidden') return "export NOMAD_TOKEN='…'"
   if (agent.error?.code === 'CONFIG_INVALID') return `unset ${agent.error.details.variable}`

@@ -112,6 +112,9 @@ for my $path (map { "root/proc/$_" } qw(acpi asound scsi)) {
 # The server's own program and filter are no part of the system that a slot is built on.
 mount_at('none', 'root/opt/slotpool', 'tmpfs', $readOnly, 'mode=000,size=4k') if -d 'root/opt/slotpool';
 
+# Nor are folders for mounts that the server's container has in there, which need not all have been made by its image.
+mount_at('none', 'root/sys', 'tmpfs', $readOnly, 'mode=555,size=4k') if -e 'root/sys/fs';
+
 mount_at('dev', 'root/dev', 'tmpfs', $noSuid | $noExec, 'mode=755,size=64k');
 for my $device (qw(null zero full random urandom tty)) {
   put("root/dev/$device", '');

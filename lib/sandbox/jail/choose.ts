@@ -48,6 +48,8 @@ export interface IsolationOptions {
   system?: SystemKind
   /** The image that slots are built on, where the server is no part of it. Default: it is, or there is none. */
   taskImage?: TaskImage
+  /** Whose network the server has. Default: with `system: image` its container's own, else the machine's. */
+  serverNetwork?: 'own' | 'machine'
   /** What of the container every slot sees besides. Default: nothing. */
   mounts?: readonly SlotMount[]
   /** Hands on the jail of the trial rather than ending it. Default: false. */
@@ -76,6 +78,7 @@ export async function endFirst({ kind, first }: Pick<ChosenIsolation, 'kind' | '
 
 async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation> {
   const { isolation, uidBase, folder, mounts = [] } = options
+  const { serverNetwork = options.system === 'image' ? 'own' : 'machine' } = options
   const failures: string[] = []
   const tried = async (name: string, attempt: () => Promise<FirstJail | string>): Promise<FirstJail | null> => {
     const result = await attempt()
@@ -90,7 +93,7 @@ async function findIsolation(options: IsolationOptions): Promise<ChosenIsolation
     layers?.catch(() => {})
     const open = await openNetwork({
       network: options.network,
-      where: options.system === 'image' ? 'container' : 'host',
+      where: serverNetwork === 'own' ? 'container' : 'host',
       allow: options.networkAllow ?? [],
     })
     const kindsWith = async (network: SlotNetworkKind): Promise<(JailKind | Error)[]> => [

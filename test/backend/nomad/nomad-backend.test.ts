@@ -6,12 +6,19 @@ import { loadConfig } from '../../../lib/config.ts'
 import { answering } from '../../fixtures/fake-nomad.ts'
 import { watched } from '../../fixtures/watched.ts'
 
-t.test('driver singularity is refused for now', async (t) => {
-  t.throws(() => new NomadBackend(loadConfig({ nomad: { driver: 'singularity' } }, {})), {
-    code: 'CONFIG_INVALID',
-    message: 'TERMINAL_NOMAD_DRIVER: got "singularity", expected docker; singularity is not there yet',
-    details: { variable: 'TERMINAL_NOMAD_DRIVER', got: 'singularity', expected: 'docker' },
-  })
+t.test('an image that is none for driver singularity', async (t) => {
+  for (const image of ['slotpool/sandbox:0.1', 'x.sif', './x.sif', '/x', '/.sif', 'docker://', 'docker:// x', 'library://a/b']) {
+    t.throws(() => new NomadBackend(loadConfig({ env: 'nomad', image, nomad: { driver: 'singularity' } }, {})), {
+      code: 'CONFIG_INVALID',
+      message: /^TERMINAL_NOMAD_IMAGE: got ".*", expected the absolute path of a \.sif file, or docker:\/\/IMAGE, for driver singularity$/,
+      details: { variable: 'TERMINAL_NOMAD_IMAGE', got: image },
+    })
+  }
+  for (const image of ['/images/a b.sif', 'docker://registry.example:5000/a/b@sha256:00', undefined]) {
+    const backend = new NomadBackend(loadConfig({ env: 'nomad', ...(image && { image }), nomad: { driver: 'singularity' } }, {}))
+    t.equal(backend.driver, 'singularity')
+    await backend.close()
+  }
 })
 
 t.test('a sick or busy agent is there, something else is not', async (t) => {

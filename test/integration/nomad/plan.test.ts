@@ -25,6 +25,7 @@ t.test('a job as a file is the same job to Nomad', { skip: withoutNomad }, async
     job,
     { ...job, isolation: 'uid', drainMs: 1_500 },
     { ...job, toolsImage: 't:1' },
+    { ...job, driver: 'singularity', image: '/x.sif', mounts: [{ host: '/a, "b"', target: '/in', readOnly: true, description: null }] },
     {
       ...job,
       limits: { processes: 100 },
