@@ -43,7 +43,7 @@ t.test('up, status, release and down', async (t) => {
     const container = containers.find((one) => one.slots.some(({ state }) => state === 'leased')) as Container & { reason?: string }
     const { reason, ...rest } = container
     t.equal(reason === undefined, status.isolation === 'jail', 'why it is not the strongest isolation')
-    t.same(Object.keys(rest), ['id', 'node', 'state', 'version', 'image', 'earlier', 'slots'])
+    t.same(Object.keys(rest), ['id', 'node', 'state', 'version', 'image', 'earlier', 'provenance', 'slots'])
     t.match(container, { id: /^.+$/, node: /^.+$/, state: 'ready' })
     for (const slot of container.slots)
       t.same(Object.keys(slot), ['slot', 'state', 'reason', 'task_id', 'lease_id', 'owner', 'metadata', 'expires_at'])

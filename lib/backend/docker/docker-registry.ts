@@ -96,10 +96,12 @@ export class DockerRegistry implements Registry {
       if (before?.Id === Id) return { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
       // The engine pushes what it has under that very name.
       await this.#name(engine, Id, remote)
+      let pushed: Descriptor | undefined
       try {
-        return { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
+        pushed = { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
+        return pushed
       } finally {
-        if (before) await this.#name(engine, before.Id, remote)
+        if (before) await this.#giveBack(engine, remote, before.Id, pushed)
         else await engine.call(`remove ${remote}`, engine.docker.getImage(remote).remove())
       }
     })
@@ -115,6 +117,14 @@ export class DockerRegistry implements Registry {
       throw new SlotpoolError('USAGE', `image reference: got ${target}, expected a name with a tag, not a digest`)
     const request = engine.docker.getImage(source).tag({ repo: repositoryOf(parsed), tag: parsed.tag })
     await engine.call(`name ${source} ${target}`, request)
+  }
+
+  /** A name that stood for another image does so again. The engine has noted down by which digest it pushed under that name, and would keep the image for that. */
+  async #giveBack(engine: DockerEngine, name: string, id: string, pushed: Descriptor | undefined): Promise<void> {
+    await this.#name(engine, id, name)
+    if (pushed === undefined) return
+    const byDigest = `${repositoryOf(parseReference(name))}@${pushed.digest}`
+    if (await this.#find(engine, byDigest)) await engine.call(`remove ${byDigest}`, engine.docker.getImage(byDigest).remove())
   }
 
   async #look(engine: DockerEngine, reference: string): Promise<ImageInspectInfo> {

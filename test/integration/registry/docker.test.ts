@@ -105,6 +105,7 @@ t.test('images of a Docker engine', { skip: (await dockerSkip()) || (await regis
     await engine.tag(first.name, remote)
     await engine.push(second.name, remote)
     t.equal((await engine.resolve(remote)).digest, first.id)
+    t.same((await engine.inspect(second.name)).remoteDigests, [], 'and nothing of the other is kept for it')
   })
 
   t.test('who gives up a transfer leaves neither an image nor a name', async (t) => {
