@@ -50,7 +50,7 @@ export function changedShape(config: Config, running: PoolShape): PoolShape {
   return {
     ...running,
     ...named('slots', 'isolation', 'network', 'networkAllow', 'mounts', 'maxReuses', 'drainMs'),
-    ...(running.image === null ? {} : named('image')),
+    ...(running.image === null ? {} : named('image', 'toolsImage')),
     limits: { ...running.limits, ...config.limits },
     ...(placement ? { placement: changedPlacement(config, placement) } : {}),
   }
