@@ -79,7 +79,8 @@ export async function taskImageContract(t: Test, pool: SlotPool): Promise<void> 
     }
   })
 
-  const { image, tools_image, containers, isolation } = await pool.status()
+  const { image, tools_image, containers, isolation, changed_by_hand } = await pool.status()
+  t.same(changed_by_hand, [])
   t.match({ image, tools_image }, { image: pool.config.image, tools_image: pool.config.toolsImage })
   t.equal(containers.length, 1)
   t.equal(isolation, 'jail')

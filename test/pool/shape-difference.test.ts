@@ -79,6 +79,9 @@ t.test('a pool that is changed has what was named, and all else as it runs', asy
   t.same(changed({ slots: 3, limits: { openFiles: 64 } }), { ...shape, slots: 3, limits: { processes: 100, openFiles: 64 } })
   t.same(changed({ image: 'any' }), shape, 'where there is no image')
   t.same(changed({ image: 'i:2' }, { ...shape, image: 'i:1' }).image, 'i:2')
+  t.match(changed({ image: 'i:2', toolsImage: 't:1' }, { ...shape, image: 'i:1' }), { image: 'i:2', toolsImage: 't:1' })
+  t.match(changed({ image: 'i:2' }, { ...shape, image: 'i:1', toolsImage: 't:1' }), { image: 'i:2', toolsImage: 't:1' })
+  t.notOk('toolsImage' in changed({ toolsImage: 't:1' }), 'where there is no image')
   t.same(changed({ mounts: [], drainMs: 0, maxReuses: 3 }), { ...shape, mounts: [], drainMs: 0, maxReuses: 3 })
   const placed = { ...shape, placement: { priority: 80, cpuMhz: 500 } }
   t.same(changed({ nomad: { memoryMb: 600 } }, placed).placement, { priority: 80, cpuMhz: 500, memoryMb: 600 })
