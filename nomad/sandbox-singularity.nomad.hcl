@@ -112,6 +112,7 @@ job "slotpool-default" {
 
               mkdir -p "$NOMAD_TASK_DIR/slotpool"
               set -- --bind "$NOMAD_TASK_DIR/slotpool:/var/lib/slotpool" --bind "$NOMAD_SECRETS_DIR/token:/run/slotpool/token:ro" "$@"
+              set -- --bind "$NOMAD_SECRETS_DIR/image.json:/run/slotpool/image.json:ro" "$@"
               set -- --env TINI_SUBREAPER=1 --env "NOMAD_IP_http=$NOMAD_IP_http" --env "NOMAD_HOST_IP_http=$NOMAD_HOST_IP_http" "$@"
               set -- "$program" --quiet exec --containall --no-home --pwd / "$@"
               # For what it unpacks: this goes with the allocation.
@@ -144,6 +145,14 @@ job "slotpool-default" {
       template {
         data        = "{{ with nomadVar \"nomad/jobs/slotpool-default\" }}{{ .token }}{{ end }}"
         destination = "secrets/token"
+        perms       = "0400"
+        change_mode = "noop"
+      }
+
+      # What every lease says that it ran in. With an image by its digest (IMAGE@sha256:…) that is in it, too.
+      template {
+        data        = "{\"reference\":\"/opt/slotpool/sandbox-0.1.sif\"}"
+        destination = "secrets/image.json"
         perms       = "0400"
         change_mode = "noop"
       }
