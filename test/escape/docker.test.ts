@@ -5,6 +5,7 @@ import { dockerPool } from '../fixtures/docker-pool.ts'
 import { dockerSkip } from '../fixtures/require-service.ts'
 import { allAttempts } from './all-attempts.ts'
 import { besideInContainer } from './container.ts'
+import { attemptsInContainer } from './of-the-container.ts'
 import { runAttempts, slotsNeeded } from './run-attempts.ts'
 
 t.setTimeout(600_000)
@@ -15,7 +16,11 @@ t.test('ways out of a slot: docker', { skip: await dockerSkip(), timeout: 600_00
   await using pool = await SlotPool.open({ ...options, backend, pool: poolName, max: 1 })
   const [id = ''] = await containerIds()
   const beside = await besideInContainer(id, backend)
-  await runAttempts(t, { name: 'docker', pool, beside, ownContainer: true, controlledWith: 'local' }, await allAttempts())
+  await runAttempts(
+    t,
+    { name: 'docker', pool, beside, ownContainer: true, controlledWith: 'local' },
+    await allAttempts(attemptsInContainer),
+  )
   await pool.down()
   t.same(await containerIds(), [], 'nothing of the pool is left')
 })

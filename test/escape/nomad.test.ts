@@ -7,27 +7,10 @@ import { nomadPool } from '../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../fixtures/require-service.ts'
 import { allAttempts } from './all-attempts.ts'
 import { besideInContainer } from './container.ts'
+import { attemptsInContainer } from './of-the-container.ts'
 import { runAttempts, slotsNeeded } from './run-attempts.ts'
 
 t.setTimeout(600_000)
-
-/**
- * What hangs on how a container is started: its capabilities, mounts, devices, network and secrets are those of Nomad's driver and this job. The rest
- * hangs on the server in it, with which docker.test.ts tries everything. With `SLOTPOOL_ESCAPE` set, even to nothing, all of it is tried here, too.
- */
-const ofTheContainer = [
-  'devices',
-  'files-of-the-machine',
-  'ipc',
-  'kernel-surface',
-  'mknod',
-  'mount',
-  'namespaces',
-  'network',
-  'proc-for-writing',
-  'rights',
-  'server-secrets',
-]
 
 t.test('ways out of a slot: nomad', { skip: (await nomadSkip()) || (await dockerSkip()), timeout: 600_000 }, async (t) => {
   const options = { image: await builtImage(t), slots: slotsNeeded, isolation: 'jail' } as const
@@ -39,11 +22,7 @@ t.test('ways out of a slot: nomad', { skip: (await nomadSkip()) || (await docker
   const [id = ''] = await containersOf(allocation?.ID ?? '')
   // Its port is Nomad's to choose, and is among the server's arguments.
   const beside = await besideInContainer(id, backend, undefined)
-  await runAttempts(
-    t,
-    { name: 'nomad', pool, beside, ownContainer: true, controlledWith: 'local' },
-    await allAttempts(process.env.SLOTPOOL_ESCAPE === undefined ? ofTheContainer : undefined),
-  )
+  await runAttempts(t, { name: 'nomad', pool, beside, ownContainer: true, controlledWith: 'local' }, await allAttempts(attemptsInContainer))
   await pool.down()
   t.same(await left(), [], 'nothing of the pool is left')
 })

@@ -13,6 +13,7 @@ for (const isolation of levels) {
       name: 'local',
       mounts: isolation === 'jail',
       ...(isolation === 'jail' ? {} : { containersAs: 'isolation jail' }),
+      ...(isolation === 'none' ? { filesAs: 'isolation uid' } : {}),
       makeOptions: async (t, size) => {
         await stateHome(t)
         const pool = testName()

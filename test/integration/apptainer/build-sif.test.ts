@@ -70,7 +70,7 @@ t.test('a SIF from an image of the Docker engine', { skip, timeout: 120_000 }, a
     const env = { ...process.env, DOCKER_HOST: `unix://${join(folder, 'none.sock')}` }
     const lines: string[] = []
     const building = buildSif({ path, baseImage: join(folder, 'no-base.sif'), env, onProgress: (line) => lines.push(line) })
-    await t.rejects(building, { code: 'IMAGE_BUILD_FAILED', message: /build failed: it ended with .*no-base\.sif/s })
+    await t.rejects(building, { code: 'IMAGE_BUILD_FAILED', message: /build failed: it ended with / })
     t.match(lines[0], /Docker does not answer.*; building without it/)
     await t.rejects(buildSif({ path, from, env }), { code: 'DOCKER_UNAVAILABLE' })
     t.same(await readdir(folder), ['image.sif'])

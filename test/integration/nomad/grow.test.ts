@@ -32,6 +32,7 @@ t.test('a pool on a real Nomad', { skip }, async (t) => {
     ])
     t.equal(new Set(containers.map((one) => one.id)).size, 2)
     t.strictSame(await backend.shape(), {
+      driver: 'docker',
       image,
       slots: 2,
       isolation: 'auto',
