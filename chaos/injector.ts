@@ -30,6 +30,9 @@ export interface InjectorOptions {
   signal: AbortSignal
 }
 
+/** How late it may be heard of that a task has a slot, on a busy machine. */
+const reportLagMs = 2_000
+
 /** A fault that goes on: who comes to have a slot where it is, is touched by it, too. */
 interface Underway {
   number: number
@@ -140,7 +143,8 @@ export class Injector {
       await fault.inject(container, plan.extent)
       await this.#recovered()
     } finally {
-      this.#underWay.delete(underWay)
+      // Who had a slot there may be heard of later: what a manager tells comes when this process gets to it.
+      setTimeout(() => this.#underWay.delete(underWay), reportLagMs).unref()
     }
   }
 
