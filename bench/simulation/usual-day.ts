@@ -3,7 +3,7 @@ import { hourMs } from './day-workload.ts'
 import type { ObserveOptions } from './observe-day.ts'
 
 /** A day of rollouts, of that size: few before dawn and most in the afternoon, hundreds of them at once now and then, and containers that die. */
-export function usualDay({ tasks, hours, containers, managers, seed }: Omit<DayArguments, 'json' | 'svg'>): ObserveOptions {
+export function usualDay({ tasks, hours, containers, managers, medianMs, seed }: Omit<DayArguments, 'json' | 'svg'>): ObserveOptions {
   const size = containers / 1_000
   const part = hours / 24
   return {
@@ -14,7 +14,7 @@ export function usualDay({ tasks, hours, containers, managers, seed }: Omit<DayA
       tenants: 60,
       managers,
       bursts: { count: Math.ceil(120 * part), least: Math.max(2, 100 * size), most: Math.max(10, 900 * size) },
-      durationMs: { median: 160_000, sigma: 1.5, least: 1_000, most: 4 * hourMs },
+      durationMs: { median: medianMs, sigma: 1.5, least: 1_000, most: 4 * hourMs },
     },
     slots: 10,
     min: Math.max(1, Math.round(20 * size)),

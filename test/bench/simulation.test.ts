@@ -16,7 +16,7 @@ t.test('an hour of a pool in simulated time', async (t) => {
   // What is in memory keeps no process alive.
   const alive = setInterval(() => {}, 1_000)
   t.teardown(() => clearInterval(alive))
-  const report = await observeDay(usualDay({ tasks: 160, hours: 1, containers: 6, managers: 3, seed: 7 }))
+  const report = await observeDay(usualDay({ tasks: 160, hours: 1, containers: 6, managers: 3, medianMs: 160_000, seed: 7 }))
   for (const { what, got, expected, holds } of judgeDay(report)) {
     // Of so few, single ones decide, and a processor is shared with other tests.
     if (!/fairness|processor time/.test(what)) t.ok(holds, `${what}: ${got}, expected ${expected}`)
@@ -155,7 +155,8 @@ t.test('least squares find what values were made of', async (t) => {
 
 t.test('what the command line says', async (t) => {
   t.match(parseDayArguments([]), { tasks: 1_000_000, hours: 24, containers: 1_000, managers: 3 })
-  t.match(parseDayArguments(['--hours', '12', '--containers', '100']), { tasks: 50_000 })
+  t.match(parseDayArguments(['--hours', '12', '--containers', '100']), { tasks: 50_000, medianMs: 160_000 })
+  t.match(parseDayArguments(['--tasks', '7', '--median-seconds', '16']), { tasks: 7, medianMs: 16_000 })
   for (const args of [
     ['--hours', '0'],
     ['--containers', 'x'],
