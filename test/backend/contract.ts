@@ -29,8 +29,7 @@ export async function backendContract(t: Test, subject: ContractSubject): Promis
     await t.test('a full pool', (t) => fullPoolContract(t, under))
     await t.test('commands', (t) => commandContract(t, under))
     await t.test('executions', (t) => executionContract(t, under))
-    const skipFiles = subject.filesAs === undefined ? false : `as with ${subject.filesAs}`
-    await t.test('files', { skip: skipFiles }, (t) => fileContract(t, under))
+    await t.test('files', (t) => fileContract(t, under))
     await t.test('down leaves nothing', async (t) => {
       await under.pool.lease('still-running').then((slot) => slot.exec(`${sleeper.command(0)} & echo started`))
       await under.pool.down()

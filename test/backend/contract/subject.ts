@@ -28,8 +28,6 @@ export interface ContractSubject {
   mounts: boolean
   /** Another subject whose containers come and go in the same way: what needs more than one container is shown there, and left out here. */
   containersAs?: string
-  /** Another subject whose files are read and written in the same way. */
-  filesAs?: string
   /** Plans a pool of the test's own. What the suite leaves of it is gone when the test is over. */
   makeOptions(t: Test, size: PoolSize): Promise<PoolPlan>
 }

@@ -20,7 +20,7 @@ t.test('as an ordinary user', { skip }, async (t) => {
   const home = await mkdtemp(join(tmpdir(), 'slotpool-user-'))
   t.teardown(() => rm(home, { recursive: true, force: true }))
   await chown(home, uid, uid)
-  const env = [`PATH=${process.env.PATH}`, `HOME=${home}`, `TMPDIR=${home}`, `XDG_STATE_HOME=${home}`]
+  const env = [`PATH=${process.env.PATH}`, `HOME=${home}`, `TMPDIR=${home}`, `XDG_STATE_HOME=${home}`, 'SLOTPOOL_BESIDE_ROOT=1']
   const asUser = (args: readonly string[]): [string, string[]] => [
     'setpriv',
     [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath, ...args],
