@@ -35,6 +35,9 @@ export function checked<T extends z.ZodType>(schema: T, value: unknown): z.outpu
 export function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
   if (reply.raw.destroyed) gone.abort()
-  reply.raw.once('close', () => gone.abort())
+  reply.raw.once('close', () => {
+    // An answer that was given closes, too; to abort makes an error with its stack, at each of them.
+    if (!reply.raw.writableFinished) gone.abort()
+  })
   return gone.signal
 }
