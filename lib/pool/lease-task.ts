@@ -8,7 +8,7 @@ import type { Growth } from './growth.ts'
 import { LeaseByRoster, type PlacedLease, RosterDoubted } from './lease-by-roster.ts'
 import type { LookOut } from './look-out.ts'
 import { pause } from './pause.ts'
-import type { PoolRoster } from './pool-roster.ts'
+import { type PoolRoster, retryMs } from './pool-roster.ts'
 import { roomFor } from './scale-plan.ts'
 import type { Scaler } from './scaler.ts'
 import { isUnsure, unsure as unsureOf } from './silent-container.ts'
@@ -173,7 +173,7 @@ function makeRoom({ config, line, growth }: LeaseContext, { all, ready }: Look):
  * @throws what kept the pool from growing, when there is no container whose slots could come free, or when it will not pass by itself.
  */
 async function room(
-  { containers, lookOut }: Pick<LeaseContext, 'containers' | 'lookOut'>,
+  { containers, roster, lookOut }: Pick<LeaseContext, 'containers' | 'roster' | 'lookOut'>,
   growing: Promise<void> | undefined,
   ready: readonly ReadyContainer[],
   signal: AbortSignal,
@@ -189,8 +189,11 @@ async function room(
   const changed = new Promise<void>((resolve) => {
     unwatch = containers.watch(resolve)
   })
+  // What cannot be taken in yet, because another container is silent, has room for nobody, and would say at once that it has.
+  const members = ready.filter((one) => roster.has(one.container.id))
+  const withinMs = members.length < ready.length ? retryMs : undefined
   try {
-    await Promise.race([...(grown ? [grown] : []), lookOut.next(ready, AbortSignal.any([signal, enough.signal])), changed])
+    await Promise.race([...(grown ? [grown] : []), lookOut.next(members, AbortSignal.any([signal, enough.signal]), withinMs), changed])
   } finally {
     unwatch()
     // Without a reason one is made, an error with its stack.

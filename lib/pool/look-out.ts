@@ -34,10 +34,10 @@ export class LookOut {
   }
 
   /** Resolves when some container has room, it is time to look anyway, or `signal` is aborted. For one caller at a time. */
-  async next(ready: readonly ReadyContainer[], signal: AbortSignal): Promise<void> {
+  async next(ready: readonly ReadyContainer[], signal: AbortSignal, withinMs: number = lookAnywayMs): Promise<void> {
     this.#wanted = true
     for (const one of ready) if (!this.#asked.has(one.container.id)) void this.#ask(one)
-    if (!this.#news) await this.#toldOrTime(ready.length > 0 ? lookAnywayMs : noServerPauseMs, signal)
+    if (!this.#news) await this.#toldOrTime(ready.length > 0 ? withinMs : noServerPauseMs, signal)
     this.#news = false
   }
 

@@ -3,7 +3,7 @@ import type { Containers, Look, ReadyContainer } from './containers.ts'
 import { turnOrAbort } from './waiting-line.ts'
 
 /** How soon it is tried again to take in a container that could not be taken in because another was silent. */
-const retryMs = 1_000
+export const retryMs = 1_000
 
 /** The pool's roster as this process knows it. It is asked for only when there is reason to doubt it: a home refuses an old one. */
 export class PoolRoster {
@@ -45,6 +45,11 @@ export class PoolRoster {
   /** Whether that roster is the one in force, as far as is known. */
   isKnown(id: string | undefined): boolean {
     return id !== undefined && this.#known?.roster?.id === id
+  }
+
+  /** Whether a container was a member of it when it was last known. */
+  has(id: string): boolean {
+    return this.#members.has(id)
   }
 
   /** Takes note of the containers that there are: new ones have to be taken in. Resolves with whether all are. */
