@@ -48,24 +48,23 @@ export class Growth {
 
   /**
    * Begins to grow to as many containers as `count` says in a moment, or joins the growth under way, whatever its count. Who joins sees how that
-   * ends.
+   * ends. Nothing is made when it turns out to be `needless` by then.
    */
-  begin(count: () => number): Promise<void> {
+  begin(count: () => number, needless: (signal: AbortSignal) => Promise<boolean> = async () => false): Promise<void> {
     if (this.#closed) return Promise.reject(new SlotpoolError('POOL_CLOSED', 'the pool was closed in this process; open it again'))
     if (this.#underWay) return this.#underWay.done
     const abort = new AbortController()
     const done = pause(this.#options.clock, gatherMs, abort.signal)
-      .then(() => {
+      .then(async () => {
+        if (!abort.signal.aborted && (await needless(abort.signal))) return
         if (abort.signal.aborted) throw new SlotpoolError('CANCELLED', 'growing was given up')
-        return this.#options.grow(count(), abort.signal)
+        await this.#options.grow(count(), abort.signal)
+        this.#note(undefined)
       })
-      .then(
-        () => this.#note(undefined),
-        (error) => {
-          if (!abort.signal.aborted) this.#note(SlotpoolError.from(error))
-          throw error
-        },
-      )
+      .catch((error) => {
+        if (!abort.signal.aborted) this.#note(SlotpoolError.from(error))
+        throw error
+      })
       .finally(() => {
         this.#underWay = undefined
       })

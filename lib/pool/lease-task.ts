@@ -157,13 +157,16 @@ function isCancelled(error: unknown): boolean {
  * Begins to grow the pool by what those in line need, in one step. Undefined when it is as large as it may get, or the engine could not make it
  * larger a moment ago.
  */
-function makeRoom({ config, line, growth }: LeaseContext, { all, ready }: Look): Promise<void> | undefined {
+function makeRoom({ config, line, growth, roster, scaler }: LeaseContext, { all, ready }: Look): Promise<void> | undefined {
   const live = all.filter((one) => one.state !== 'dead').length
   if (live >= config.max || (growth.rests && ready.length > 0)) return undefined
+  const untaken = ready.filter((one) => !roster.has(one.container.id)).length
   const starting = all.filter((one) => one.state === 'starting').length
   const { slots, min, max } = config
   // Where what is starting will do, it is waited for.
-  return growth.begin(() => roomFor({ live, starting, waiting: line.length, slots, min, max }))
+  const count = (): number => roomFor({ live, starting, untaken, waiting: line.length, slots, min, max })
+  // What another manager drained a moment ago is there sooner than what would be made.
+  return growth.begin(count, (signal) => scaler.wantAllNow(ready, signal))
 }
 
 /**

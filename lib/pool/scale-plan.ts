@@ -121,6 +121,8 @@ export interface Crowd {
   /** Containers that live, and those of them that are starting, whoever had them made. */
   live: number
   starting: number
+  /** Those that are ready, and cannot be taken in yet because another is silent. */
+  untaken: number
   /** How many wait in this process. */
   waiting: number
   slots: number
@@ -131,9 +133,11 @@ export interface Crowd {
 /**
  * To how many containers a pool is grown for those who wait, in one step. Of the slots that are being made half may be for others, who wait in other
  * processes and had them made: to count none of them is to have a container for each process where one would do, to count all is to leave some of a
- * crowd waiting for a second growth.
+ * crowd waiting for a second growth. What is ready and cannot be taken in counts
+ * whole: what is made beside it could not be taken in either.
  */
-export function roomFor({ live, starting, waiting, slots, min, max }: Crowd): number {
-  const without = starting === 0 ? Math.max(1, waiting) : Math.max(0, waiting - (starting * slots) / 2)
+export function roomFor({ live, starting, untaken, waiting, slots, min, max }: Crowd): number {
+  const beingMade = (starting * slots) / 2 + untaken * slots
+  const without = Math.max(beingMade === 0 ? 1 : 0, waiting - beingMade)
   return Math.min(max, Math.max(min, live + Math.ceil(without / slots)))
 }

@@ -76,7 +76,12 @@ export class Scaler {
   async wantAll(ready: readonly ReadyContainer[], signal: AbortSignal): Promise<boolean> {
     const nowMs = this.#options.clock.now()
     if (nowMs < this.#wantedAtMs + Math.max(wantPauseMs, ready.length * wantPauseOfEachMs)) return false
-    this.#wantedAtMs = nowMs
+    return this.wantAllNow(ready, signal)
+  }
+
+  /** The same, however lately they were asked: before the pool is made larger. */
+  async wantAllNow(ready: readonly ReadyContainer[], signal: AbortSignal): Promise<boolean> {
+    this.#wantedAtMs = this.#options.clock.now()
     const loads = await this.#health.ask(ready, { withinMs: 0, keep: 0 }, signal)
     const { max, stuck } = this.#options.needs()
     const giving = ready.filter(({ container }) => loads.get(container.id)?.state === 'serving').length

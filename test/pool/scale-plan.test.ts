@@ -97,7 +97,7 @@ t.test('whatever there is', async () => {
 })
 
 t.test('a pool grows for those who wait in one step, and not for each process by a container of its own', async (t) => {
-  const crowd = { live: 3, starting: 0, waiting: 1, slots: 10, min: 1, max: 100 }
+  const crowd = { live: 3, starting: 0, untaken: 0, waiting: 1, slots: 10, min: 1, max: 100 }
   t.equal(roomFor(crowd), 4)
   t.equal(roomFor({ ...crowd, waiting: 0 }), 4, 'for whoever is about to wait')
   t.equal(roomFor({ ...crowd, waiting: 95 }), 13)
@@ -107,4 +107,6 @@ t.test('a pool grows for those who wait in one step, and not for each process by
   t.equal(roomFor({ ...crowd, starting: 1, waiting: 5 }), 3)
   t.equal(roomFor({ ...crowd, starting: 1, waiting: 6 }), 4)
   t.equal(roomFor({ ...crowd, starting: 3, waiting: 95 }), 11, 'half of it may be for others')
+  t.equal(roomFor({ ...crowd, untaken: 1, waiting: 10 }), 3, 'what cannot be taken in will do, and nothing else could be taken in')
+  t.equal(roomFor({ ...crowd, untaken: 1, waiting: 11 }), 4)
 })

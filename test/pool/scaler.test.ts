@@ -91,6 +91,18 @@ t.test('a drained container gives no new lease, and serves again when somebody w
   t.equal((await client.load({ withinMs: 0, keep: 0 })).state, 'serving')
 })
 
+t.test('what was drained a moment ago serves again before another container is made', async (t) => {
+  const { backend, pool } = await movedPool(t)
+  // They fill one and have a second made: whether any was drained was asked at this very time.
+  const slots = [await pool.lease('a'), await pool.lease('b'), await pool.lease('c')]
+  const second = (await backend.list()).find((one) => one.id === slots[2]?.containerId)
+  const client = new SandboxClient(second?.endpoint ?? { url: '' }, await backend.token())
+  t.teardown(() => client.close())
+  await client.setDraining(true, 600_000)
+  t.equal((await pool.lease('d')).containerId, second?.id)
+  t.same(await live(backend), [0, 1])
+})
+
 t.test('managers of one pool do not send away what another wants kept, nor one the same container twice', async (t) => {
   const moved = await movedPool(t, { min: 3 })
   const { backend, pool, another, open } = moved
