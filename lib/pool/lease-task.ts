@@ -65,6 +65,8 @@ async function tryToLease(
   either: AbortSignal,
 ): Promise<PlacedLease> {
   const { line, scaler, lookOut } = context
+  let served = false
+  const grow = (look: Look): Promise<void> | undefined => makeRoom(context, look, () => served)
   let begun: Promise<void> | undefined
   // Whoever waits already comes first.
   if (line.length > 0) {
@@ -75,7 +77,7 @@ async function tryToLease(
     if (placed) return placed
     if (!(await scaler.wantAll(look.ready, signal))) {
       // However short this caller waits: the next one may find the container that it began.
-      begun = makeRoom(context, look)
+      begun = grow(look)
       begun?.catch(() => {})
     }
   }
@@ -83,8 +85,9 @@ async function tryToLease(
     for (;;) {
       // What has room says so: nobody else has to be asked.
       const { placed, look } = await takeIn(context, taskId, either, false)
+      served = placed !== undefined
       if (placed) return placed
-      if (begun || !(await scaler.wantAll(look.ready, either))) await room(context, begun ?? makeRoom(context, look), look.ready, either)
+      if (begun || !(await scaler.wantAll(look.ready, either))) await room(context, begun ?? grow(look), look.ready, either)
       begun = undefined
       if (line.isOvertaking(ticket)) return letOthersFirst
     }
@@ -154,10 +157,14 @@ function isCancelled(error: unknown): boolean {
 }
 
 /**
- * Begins to grow the pool by what those in line need, in one step. Undefined when it is as large as it may get, or the engine could not make it
- * larger a moment ago.
+ * Begins to grow the pool by what those in line need, in one step, and at least for the one who begins it, unless he is `served` by then. Undefined when
+ * it is as large as it may get, or the engine could not make it larger a moment ago.
  */
-function makeRoom({ config, line, growth, roster, scaler }: LeaseContext, { all, ready }: Look): Promise<void> | undefined {
+function makeRoom(
+  { config, line, growth, roster, scaler }: LeaseContext,
+  { all, ready }: Look,
+  served: () => boolean,
+): Promise<void> | undefined {
   const live = all.filter((one) => one.state !== 'dead').length
   if (live >= config.max || (growth.rests && ready.length > 0)) return undefined
   const untaken = ready.filter((one) => !roster.has(one.container.id)).length
@@ -166,7 +173,9 @@ function makeRoom({ config, line, growth, roster, scaler }: LeaseContext, { all,
   // Where what is starting will do, it is waited for.
   const count = (): number => roomFor({ live, starting, untaken, waiting: line.length, slots, min, max })
   // What another manager drained a moment ago is there sooner than what would be made.
-  return growth.begin(count, (signal) => scaler.wantAllNow(ready, signal))
+  const needless = async (signal: AbortSignal): Promise<boolean> =>
+    (await scaler.wantAllNow(ready, signal)) || (line.length === 0 && served())
+  return growth.begin(count, needless)
 }
 
 /**

@@ -5,7 +5,7 @@ import { dockerPool } from '../fixtures/docker-pool.ts'
 import { dockerSkip } from '../fixtures/require-service.ts'
 import { allAttempts } from './all-attempts.ts'
 import { besideInContainer } from './container.ts'
-import { attemptsInContainer } from './of-the-container.ts'
+import { attemptsInContainer } from './of-the-start.ts'
 import { runAttempts, slotsNeeded } from './run-attempts.ts'
 
 t.setTimeout(600_000)

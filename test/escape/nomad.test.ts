@@ -7,7 +7,7 @@ import { nomadPool } from '../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../fixtures/require-service.ts'
 import { allAttempts } from './all-attempts.ts'
 import { besideInContainer } from './container.ts'
-import { attemptsInContainer } from './of-the-container.ts'
+import { attemptsInContainer } from './of-the-start.ts'
 import { runAttempts, slotsNeeded } from './run-attempts.ts'
 
 t.setTimeout(600_000)

@@ -19,13 +19,9 @@ t.test('ways out of a slot of an ordinary user’s', { skip, timeout: 300_000 },
   // Attempts leave trees that are deeper than a path may be long.
   t.teardown(() => wipeSlotFolders(home))
   await chown(home, uid, uid)
-  const env = [
-    `PATH=${process.env.PATH}`,
-    `HOME=${home}`,
-    `TMPDIR=${home}`,
-    `XDG_STATE_HOME=${home}`,
-    `SLOTPOOL_ESCAPE=${process.env.SLOTPOOL_ESCAPE ?? ''}`,
-  ]
+  const env = [`PATH=${process.env.PATH}`, `HOME=${home}`, `TMPDIR=${home}`, `XDG_STATE_HOME=${home}`, 'SLOTPOOL_BESIDE_ROOT=1']
+  const { SLOTPOOL_ESCAPE: chosen } = process.env
+  if (chosen !== undefined) env.push(`SLOTPOOL_ESCAPE=${chosen}`)
   const become = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', '-i', ...env, process.execPath]
   await t.spawn('setpriv', [...become, ...sourceArgs('test/escape/local.test.ts')], { cwd: packageRoot() }, 'as an ordinary user')
 })

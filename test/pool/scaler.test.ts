@@ -103,6 +103,32 @@ t.test('what was drained a moment ago serves again before another container is m
   t.same(await live(backend), [0, 1])
 })
 
+t.test('who is served before his container is made has none made', async (t) => {
+  const { backend, pool } = await movedPool(t)
+  const slots = [await pool.lease('a'), await pool.lease('b')]
+  const { load } = SandboxClient.prototype
+  let tellServed = (): void => {}
+  const served = new Promise<void>((resolve) => {
+    tellServed = resolve
+  })
+  let asked = 0
+  t.intercept(SandboxClient.prototype, 'load', {
+    value: async function (this: SandboxClient, ...args: Parameters<typeof load>) {
+      // At first for the one who came, then before the pool is made larger for him.
+      if (++asked === 2) {
+        await slots[0]?.release()
+        await served
+      }
+      return load.apply(this, args)
+    },
+  })
+  t.equal((await pool.lease('late')).containerId, slots[0]?.containerId)
+  tellServed()
+  await pool.fill()
+  t.same(await live(backend), [0])
+  t.equal(asked, 2)
+})
+
 t.test('managers of one pool do not send away what another wants kept, nor one the same container twice', async (t) => {
   const moved = await movedPool(t, { min: 3 })
   const { backend, pool, another, open } = moved
