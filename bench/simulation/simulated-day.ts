@@ -22,6 +22,9 @@ export interface DayOptions {
   silences: { count: number; mostMs: number }
 }
 
+/** Who had to wait for a silent container asks it again within this. */
+const askedAgainMs = 1_000
+
 const ownerFile = '/workspace/owner'
 
 /** Thousands of tasks at pools of several managers, all in this process and in simulated time. */
@@ -207,8 +210,8 @@ export class SimulatedDay {
     this.#silent.add(id)
     this.backend.pause(id)
     this.clock.after(lengthMs, () => {
-      this.#silent.delete(id)
       this.backend.resume(id)
+      this.clock.after(askedAgainMs, () => this.#silent.delete(id))
     })
   }
 
