@@ -1,26 +1,24 @@
-import { inspect } from 'node:util'
 import type { Backend } from '../backend/backend.ts'
 import { openBackend } from '../backend/open-backend.ts'
-import { earlierContainers, newestOf } from '../backend/pool-version.ts'
 import type { Notice } from '../backend/provider.ts'
 import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import { type Clock, systemClock } from '../sandbox/clock.ts'
-import { taskId as taskIdSchema } from '../wire/lease.ts'
-import { type LeaseMetadata, leaseMetadata } from '../wire/metadata.ts'
+import type { LeaseMetadata } from '../wire/metadata.ts'
 import { ContainerWatch } from './container-watch.ts'
 import { Containers } from './containers.ts'
 import { Growth } from './growth.ts'
 import type { PlacedLease } from './lease-by-roster.ts'
+import { checkMetadata, checkTaskId, checkWaitMs, type LeaseOptions } from './lease-options.ts'
 import { byRoster, leaseTask } from './lease-task.ts'
 import { LookOut } from './look-out.ts'
 import { Counters, type PoolMetrics } from './metrics.ts'
-import { pause } from './pause.ts'
+import { type Change, checkChange, PoolChange } from './pool-change.ts'
+import { poolFull } from './pool-full.ts'
 import { PoolRoster } from './pool-roster.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
 import { Scaler } from './scaler.ts'
-import { changedShape, shapeDifference } from './shape-difference.ts'
 import { Slot } from './slot.ts'
 import { TaskHolders } from './task-holders.ts'
 import { Vacancies } from './vacancies.ts'
@@ -30,10 +28,6 @@ const forgetTimeoutMs = 1_000
 
 /** How long `down` tries to end what runs in the slots; what it could not end ends with its container. */
 const releaseAllTimeoutMs = 2_000
-
-/** How often a change of the pool is looked at by who waits for it, and so much for each container of a large pool. */
-const changePauseMs = 500
-const changePauseOfEachMs = 20
 
 /** How {@link SlotPool.open} goes about it. */
 export interface OpenOptions extends SlotPoolOptions {
@@ -47,26 +41,11 @@ export interface OpenOptions extends SlotPoolOptions {
    * {@link SlotPool.finishChange} waits for it. `force`: the same, also where nothing differs, and over what was changed by hand. What is not asked
    * for stays as it runs. Default: `refuse`.
    */
-  change?: 'refuse' | 'roll' | 'force'
+  change?: Change
   /** Takes lines meant for a person. Default: they go to stderr. */
   onNotice?: Notice
   /** What time it is, for tests that move it. Default: the machine's own. */
   clock?: Clock
-}
-
-/** How a slot is asked for. */
-export interface LeaseOptions {
-  /** How long to wait for a slot where all are leased; 0: not at all. Default: `TERMINAL_TIMEOUT`. */
-  waitMs?: number
-  /** Renew the lease for as long as this process lives and holds it. Default: true. */
-  heartbeat?: boolean
-  /** Gives up waiting. */
-  signal?: AbortSignal
-  /**
-   * Noted down with a lease that is made now, and shown in `status`: at most 16 names of letters, digits, `_`, `.` and `-`, each with a text of at
-   * most 256 characters. Never a secret. A task that has its lease keeps what that was made with.
-   */
-  metadata?: LeaseMetadata
 }
 
 /**
@@ -84,13 +63,11 @@ export class SlotPool implements AsyncDisposable {
   readonly #growth: Growth
   readonly #scaler: Scaler
   readonly #watch: ContainerWatch
+  readonly #change: PoolChange
   readonly #counters = new Counters()
   readonly #clock: Clock
   readonly #onNotice: Notice
   #lastNotice = ''
-  #lastChangedByHand = ''
-  /** The generation that this process had the pool changed to. */
-  #changedTo: number | undefined
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
@@ -117,7 +94,7 @@ export class SlotPool implements AsyncDisposable {
     this.#growth = new Growth({
       grow: async (count, signal) => {
         this.#roster.covers(await this.#containers.grow(count, signal))
-        this.#noteChangedByHand(await this.#changedByHand(signal))
+        await this.#change.noteByHand(signal)
       },
       clock,
       onEnd: (failure) => this.#noteGrowth(failure),
@@ -139,6 +116,8 @@ export class SlotPool implements AsyncDisposable {
       clock,
     })
     this.#watch = new ContainerWatch(backend, this.#containers)
+    const parts = { containers: this.#containers, scaler: this.#scaler, growth: this.#growth }
+    this.#change = new PoolChange({ config, backend, ...parts, clock, onNotice })
   }
 
   /**
@@ -151,7 +130,7 @@ export class SlotPool implements AsyncDisposable {
   static async open(options: OpenOptions = {}): Promise<SlotPool> {
     const pool = await SlotPool.attach(options)
     try {
-      await pool.#checkShape(options.change ?? 'refuse', options.signal)
+      await pool.#change.check(options.change ?? 'refuse', options.signal)
       await pool.#firstContainer(options.signal)
       return pool
     } catch (error) {
@@ -270,7 +249,7 @@ export class SlotPool implements AsyncDisposable {
     this.#checkOpen()
     const [{ all, ready }, shape] = await Promise.all([this.#containers.look(signal), this.#backend.shape(signal)])
     const { image = null, toolsImage = null } = shape ?? {}
-    const changedByHand = all.length === 0 ? [] : await this.#changedByHand(signal)
+    const changedByHand = all.length === 0 ? [] : await this.#change.byHand(signal)
     const of = { pool: this.config.pool, backend: this.#backend.name, image, tools_image: image && toolsImage }
     return poolStatus(of, all, ready, changedByHand, signal)
   }
@@ -312,27 +291,7 @@ export class SlotPool implements AsyncDisposable {
    */
   async finishChange(options: { signal?: AbortSignal; onProgress?: (status: PoolStatus) => void } = {}): Promise<void> {
     this.#checkOpen()
-    const { signal = new AbortController().signal, onProgress = () => {} } = options
-    for (let last = ''; ; ) {
-      const status = await this.status(signal)
-      const seen = JSON.stringify(status.containers.map(({ id, state, slots }) => [id, state, slots.map((slot) => slot.lease_id)]))
-      if (seen !== last) onProgress(status)
-      last = seen
-      if (!status.containers.some((one) => one.earlier)) {
-        const { generation = 0 } = newestOf((await this.#containers.look(signal)).all) ?? {}
-        if (generation >= (this.#changedTo ?? 0)) break
-        // All that there was of the new version died.
-        await this.#checkShape('roll', signal)
-      }
-      await turnOrAbort(this.#scaler.look(), signal)
-      const { failure } = this.#growth
-      if (failure && !failure.retryable) throw failure
-      const { all } = await this.#containers.look(signal)
-      const pauseMs = Math.max(changePauseMs, all.length * changePauseOfEachMs)
-      if (earlierContainers(all).length > 0) await pause(this.#clock, pauseMs, signal)
-      if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for the change of the pool', { cause: signal.reason })
-    }
-    await this.#checkShape('refuse', signal)
+    await this.#change.finish((signal) => this.status(signal), options)
   }
 
   /** Ends the pool for everybody: containers, leases, volumes, token. Resolves when nothing of it is left. */
@@ -470,34 +429,12 @@ export class SlotPool implements AsyncDisposable {
     try {
       return await this.#placed(taskId, metadata, options.signal ?? new AbortController().signal, deadline.signal)
     } catch (error) {
-      if (deadline.signal.aborted && error instanceof SlotpoolError && error.code === 'CANCELLED') throw await this.#full(waitMs, error)
-      throw error
+      if (!deadline.signal.aborted || !(error instanceof SlotpoolError) || error.code !== 'CANCELLED') throw error
+      const status = await this.status(AbortSignal.timeout(5_000))
+      throw poolFull(waitMs, status, { max: this.config.max, waiting: this.#line.length, growth: this.#growth, cause: error })
     } finally {
       stop()
     }
-  }
-
-  async #full(waitMs: number, cause: SlotpoolError): Promise<SlotpoolError> {
-    const { totals, containers } = await this.status(AbortSignal.timeout(5_000))
-    const waiting = this.#line.length
-    const live = containers.filter((one) => one.state !== 'dead').length
-    const growingTo = this.#growth.target
-    const growing = growingTo === undefined ? '' : `, and the pool is growing to ${growingTo} containers`
-    const { failure } = this.#growth
-    const stuck = failure === undefined ? '' : `, and the pool could not grow: ${failure.message}`
-    return new SlotpoolError(
-      'POOL_FULL',
-      `no slot came free within ${waitMs} ms: ${totals.leased} of ${totals.slots} slots are leased in ${live} of at most ${this.config.max} ` +
-        `containers, ${waiting} more wait in this process${growing}${stuck}; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
-      {
-        cause: failure ?? cause,
-        details: {
-          ...{ ...totals, max: this.config.max, waiting },
-          ...(growingTo === undefined ? {} : { growingTo }),
-          ...(failure === undefined ? {} : { growthFailure: failure.toJSON() }),
-        },
-      },
-    )
   }
 
   /** Waits for the first container only: one that starts slowly, or no longer answers, keeps nobody from the others. */
@@ -510,71 +447,7 @@ export class SlotPool implements AsyncDisposable {
     if (ready.length === 0) await turnOrAbort(growing, signal)
   }
 
-  /** Only what somebody asked for can differ: a caller that names nothing takes the pool as it is. */
-  async #checkShape(change: NonNullable<OpenOptions['change']>, signal: AbortSignal | undefined): Promise<void> {
-    await this.#backend.check?.(this.config)
-    const [shape, changes] = await Promise.all([this.#backend.shape(signal), this.#changedByHand(signal)])
-    this.#noteChangedByHand(changes)
-    if (!shape) return
-    if (change !== 'refuse' && this.#backend.roll) {
-      await this.#backend.roll(changedShape(this.config, shape), { force: change === 'force', signal })
-      this.#changedTo = newestOf(await this.#backend.list(signal))?.generation
-      return
-    }
-    const difference = shapeDifference(this.config, shape)
-    if (!difference) return
-    const { option, running, got } = difference
-    const version = newestOf(await this.#backend.list(signal))
-    const since = version && version.generation > 0 ? ` since it was changed to version ${version.id}` : ''
-    throw new SlotpoolError(
-      'POOL_CONFIG_MISMATCH',
-      `pool ${this.config.pool} runs with ${option} ${running}${since}, got ${got}; \`slotpool up --roll\` changes it container by container`,
-      { details: { option, running, got, ...(version ? { version: version.id } : {}) } },
-    )
-  }
-
-  /** None where it cannot be told: to see it may take rights that using the pool does not. */
-  async #changedByHand(signal: AbortSignal | undefined): Promise<string[]> {
-    return (await this.#backend.changedByHand?.(signal).catch(() => [])) ?? []
-  }
-
-  #noteChangedByHand(changes: readonly string[]): void {
-    const notice = changes.join('; ')
-    if (notice !== '' && notice !== this.#lastChangedByHand) {
-      this.#onNotice(`slotpool: pool ${this.config.pool} was changed by hand, and stays so: ${notice}`)
-    }
-    this.#lastChangedByHand = notice
-  }
-
   #checkOpen(): void {
     if (this.#closed) throw new SlotpoolError('POOL_CLOSED', `pool ${this.config.pool} was closed in this process; open it again`)
   }
-}
-
-function checkChange(change: unknown): void {
-  if (change === undefined || change === 'refuse' || change === 'roll' || change === 'force') return
-  throw new SlotpoolError('CONFIG_INVALID', `option change: got ${inspect(change)}, expected refuse, roll or force`, {
-    details: { variable: 'change', got: inspect(change) },
-  })
-}
-
-function checkWaitMs(waitMs: number): void {
-  if (Number.isSafeInteger(waitMs) && waitMs >= 0 && waitMs <= 2_147_483_000) return
-  throw new SlotpoolError('CONFIG_INVALID', `option waitMs: got ${waitMs}, expected a whole number from 0 to 2147483000`, {
-    details: { variable: 'waitMs', got: waitMs },
-  })
-}
-
-function checkMetadata(metadata: LeaseMetadata): LeaseMetadata {
-  const result = leaseMetadata.safeParse(metadata)
-  if (result.success) return result.data
-  throw new SlotpoolError('REQUEST_INVALID', `metadata: got ${inspect(metadata, { depth: 1 })}, ${result.error.issues[0]?.message}`)
-}
-
-function checkTaskId(taskId: string): void {
-  const result = taskIdSchema.safeParse(taskId)
-  if (result.success) return
-  throw new SlotpoolError('REQUEST_INVALID', `task id: got ${JSON.stringify(taskId)}, ${result.error.issues[0]?.message}`, {
-    details: { taskId },
-  })
 }

@@ -1,0 +1,28 @@
+import { SlotpoolError } from '../errors.ts'
+import type { Growth } from './growth.ts'
+import type { PoolStatus } from './pool-status.ts'
+
+/** Why somebody waited in vain: how full the pool is, and what keeps it from growing. */
+export function poolFull(
+  waitMs: number,
+  { totals, containers }: PoolStatus,
+  { max, waiting, growth, cause }: { max: number; waiting: number; growth: Growth; cause: SlotpoolError },
+): SlotpoolError {
+  const live = containers.filter((one) => one.state !== 'dead').length
+  const { target: growingTo, failure } = growth
+  const growing = growingTo === undefined ? '' : `, and the pool is growing to ${growingTo} containers`
+  const stuck = failure === undefined ? '' : `, and the pool could not grow: ${failure.message}`
+  return new SlotpoolError(
+    'POOL_FULL',
+    `no slot came free within ${waitMs} ms: ${totals.leased} of ${totals.slots} slots are leased in ${live} of at most ${max} ` +
+      `containers, ${waiting} more wait in this process${growing}${stuck}; release slots, wait longer, or raise TERMINAL_NOMAD_MAX`,
+    {
+      cause: failure ?? cause,
+      details: {
+        ...{ ...totals, max, waiting },
+        ...(growingTo === undefined ? {} : { growingTo }),
+        ...(failure === undefined ? {} : { growthFailure: failure.toJSON() }),
+      },
+    },
+  )
+}
