@@ -18,7 +18,9 @@ const sleeper = sleepers()
 /** What every backend has to do, through `SlotPool`, as its users meet it. */
 export async function backendContract(t: Test, subject: ContractSubject): Promise<void> {
   const timeout = 240_000
-  const skip = subject.containersAs === undefined ? false : `as with ${subject.containersAs}`
+  const asWith = (other: string | undefined): string | false => other !== undefined && `as with ${other}`
+  const skip = asWith(subject.containersAs)
+  const skipSlots = asWith(subject.slotsAs)
   await t.test('containers', { timeout, skip }, (t) => containerContract(t, subject))
   await t.test('changes', { timeout, skip }, (t) => changeContract(t, subject))
   await t.test('rolling', { timeout, skip }, (t) => rollingContract(t, subject))
@@ -27,9 +29,9 @@ export async function backendContract(t: Test, subject: ContractSubject): Promis
     const under = await openPool(t, subject, { slots: 2, min: 1, max: 1 })
     await t.test('leases', (t) => leaseContract(t, under))
     await t.test('a full pool', (t) => fullPoolContract(t, under))
-    await t.test('commands', (t) => commandContract(t, under))
-    await t.test('executions', (t) => executionContract(t, under))
-    await t.test('files', (t) => fileContract(t, under))
+    await t.test('commands', { skip: skipSlots }, (t) => commandContract(t, under))
+    await t.test('executions', { skip: skipSlots }, (t) => executionContract(t, under))
+    await t.test('files', { skip: skipSlots }, (t) => fileContract(t, under))
     await t.test('down leaves nothing', async (t) => {
       await under.pool.lease('still-running').then((slot) => slot.exec(`${sleeper.command(0)} & echo started`))
       await under.pool.down()

@@ -7,7 +7,7 @@ import { nomadPool } from '../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../fixtures/require-service.ts'
 import { allAttempts } from './all-attempts.ts'
 import { besideInContainer } from './container.ts'
-import { attemptsInContainer } from './of-the-start.ts'
+import { attemptsWithNomad } from './of-the-start.ts'
 import { runAttempts, slotsNeeded } from './run-attempts.ts'
 
 t.setTimeout(600_000)
@@ -22,7 +22,7 @@ t.test('ways out of a slot: nomad', { skip: (await nomadSkip()) || (await docker
   const [id = ''] = await containersOf(allocation?.ID ?? '')
   // Its port is Nomad's to choose, and is among the server's arguments.
   const beside = await besideInContainer(id, backend, undefined)
-  await runAttempts(t, { name: 'nomad', pool, beside, ownContainer: true, controlledWith: 'local' }, await allAttempts(attemptsInContainer))
+  await runAttempts(t, { name: 'nomad', pool, beside, ownContainer: true, controlledWith: 'local' }, await allAttempts(attemptsWithNomad))
   await pool.down()
   t.same(await left(), [], 'nothing of the pool is left')
 })

@@ -31,6 +31,10 @@ const ofOneUser = [
   'write-neighbour-files',
 ]
 
+/** What a job of Nomad's says of a container by itself; all else is as Docker's. */
+const ofTheJob = ['devices', 'files-of-the-machine', 'mknod', 'mount', 'rights', 'server-secrets']
+
 /** By the names of their files; undefined for all. */
 export const attemptsInContainer = all ? undefined : ofTheStart
+export const attemptsWithNomad = all ? undefined : ofTheJob
 export const attemptsOfOrdinaryUser = all ? undefined : [...ofTheStart, ...ofOneUser]

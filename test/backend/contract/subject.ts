@@ -28,6 +28,8 @@ export interface ContractSubject {
   mounts: boolean
   /** Another subject whose containers come and go in the same way: what needs more than one container is shown there, and left out here. */
   containersAs?: string
+  /** Another subject whose containers are of the same image: what a slot does by itself is shown there, and left out here. */
+  slotsAs?: string
   /** Plans a pool of the test's own. What the suite leaves of it is gone when the test is over. */
   makeOptions(t: Test, size: PoolSize): Promise<PoolPlan>
 }

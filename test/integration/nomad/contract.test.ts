@@ -14,6 +14,7 @@ t.test('a Nomad agent', { skip: (await nomadSkip()) || (await dockerSkip()), tim
   await backendContract(t, {
     name: 'nomad',
     mounts: true,
+    ...(process.env.SLOTPOOL_CONTRACT === undefined ? { slotsAs: 'a Docker engine' } : {}),
     makeOptions: async (t, size) => {
       const { jobId, left } = nomadPool(t, agent, { image, ...size })
       const pool = jobId.slice('slotpool-'.length)
