@@ -7,6 +7,9 @@ import { askBriefly } from './silent-container.ts'
 const firstPauseMs = 1_000
 const longestPauseMs = 30_000
 
+/** Leases of others, of which nothing was heard, live as long as they do by default. */
+const usualTtlMs = 300_000
+
 interface Silence {
   sinceMs: number
   pauseMs: number
@@ -17,6 +20,7 @@ interface Silence {
 export class Health {
   readonly #clock: Clock
   readonly #silent = new Map<string, Silence>()
+  #longestTtlMs = usualTtlMs
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -32,7 +36,9 @@ export class Health {
         const silence = this.#silent.get(id)
         if (silence && this.#clock.now() < silence.askAgainAtMs) return
         try {
-          loads.set(id, await askBriefly((either) => client.load(query, either), signal, this.#clock))
+          const load = await askBriefly((either) => client.load(query, either), signal, this.#clock)
+          loads.set(id, load)
+          this.#longestTtlMs = Math.max(this.#longestTtlMs, load.longestTtlMs)
           this.#silent.delete(id)
         } catch {
           if (!signal.aborted) this.#noteSilence(id, silence)
@@ -45,6 +51,11 @@ export class Health {
   silentForMs(id: string): number {
     const silence = this.#silent.get(id)
     return silence ? this.#clock.now() - silence.sinceMs : 0
+  }
+
+  /** The longest lifetime of a lease that any container told of: whoever renews one may reach a container that is silent to this process. */
+  get longestTtlMs(): number {
+    return this.#longestTtlMs
   }
 
   #noteSilence(id: string, before: Silence | undefined): void {

@@ -86,8 +86,7 @@ export class PoolChange {
         await this.check('roll', signal)
       }
       await turnOrAbort(scaler.look(), signal)
-      const { failure } = growth
-      if (failure && !failure.retryable) throw failure
+      for (const { failure } of [growth, scaler]) if (failure && !failure.retryable) throw failure
       const { all } = await containers.look(signal)
       if (earlierContainers(all).length > 0) await pause(clock, Math.max(pauseMs, all.length * pauseOfEachMs), signal)
       if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for the change of the pool', { cause: signal.reason })

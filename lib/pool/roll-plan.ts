@@ -1,4 +1,5 @@
 import { isEarlier, newestVersion } from '../backend/pool-version.ts'
+import type { ServerLoad } from '../wire/load.ts'
 import type { ContainerState, PoolNeeds, ScalePlan } from './scale-plan.ts'
 
 /** The containers of the newest version, and those that are to make room for them, in the order in which they go. */
@@ -18,6 +19,11 @@ export function byVersion(states: readonly ContainerState[]): Versions {
   }
 }
 
+/** Whether a container gives leases, or will when one ends there: a slot that is out of service comes back no more. */
+export function givesLeases(load: ServerLoad | undefined): boolean {
+  return load?.state === 'serving' && load.outOfService < load.slots
+}
+
 /**
  * What is to be done with the containers of a pool that is being changed. One of an earlier version is drained as soon as enough others give leases,
  * and goes when nobody has a slot there. Where there are not enough, another of the newest version is made first: one at a time, and one more than `max`
@@ -28,7 +34,7 @@ export function byVersion(states: readonly ContainerState[]): Versions {
  */
 export function planRoll({ newest, earlier }: Versions, needs: PoolNeeds): Omit<ScalePlan, 'remove'> {
   const live = newest.length + earlier.length
-  const gives = ({ load }: ContainerState): boolean => load?.state === 'serving'
+  const gives = ({ load }: ContainerState): boolean => givesLeases(load)
   const enough = enoughContainers({ newest, earlier }, needs)
   const resting = newest.filter(({ load }) => load?.state === 'draining')
   const serve = needs.waiting > 0 ? resting.map((one) => one.id) : []
@@ -53,12 +59,16 @@ export function planRoll({ newest, earlier }: Versions, needs: PoolNeeds): Omit<
   const leaving = drain.filter((id) => !wanted.includes(id))
   const retire = earlier.filter((one, at) => leaving.includes(one.id) && one.load?.leased === 0 && !isKept(earlier, at, leaving, needs))
   const left = live - retire.length
+  // None of the newest has a slot to give any more: they go once another is there, and do not count.
+  const isSpent = ({ load }: ContainerState): boolean => load !== undefined && load.outOfService >= load.slots
+  const allSpent = newest.every(isSpent)
+  const staying = allSpent ? left - newest.length : left
   return {
     serve: [...serve, ...wanted],
     drain: leaving,
     retire: retire.map((one) => one.id),
     // One that is silent may yet serve: another would be silent, too.
-    grow: keepsServing && left <= needs.max && !needs.stuck && newest.every(({ load }) => load) ? left + 1 : undefined,
+    grow: (keepsServing || allSpent) && staying <= needs.max && !needs.stuck && newest.every(({ load }) => load) ? left + 1 : undefined,
   }
 }
 

@@ -1,6 +1,6 @@
 import type { PoolVersion } from '../backend/pool-version.ts'
 import type { ServerLoad } from '../wire/load.ts'
-import { byVersion, planRoll } from './roll-plan.ts'
+import { byVersion, givesLeases, planRoll } from './roll-plan.ts'
 
 /** A container that lives, as its sandbox server says it is. */
 export interface ContainerState {
@@ -61,8 +61,15 @@ export function planScale(states: readonly ContainerState[], needs: PoolNeeds): 
   const versions = byVersion(rest)
   // What is worn of an earlier version goes anyway, and what is not needed of the newest is seen when the change is over.
   if (versions.earlier.length > 0) {
-    const plan = planRoll(versions, needs)
-    return { ...plan, remove, grow: plan.grow ?? least }
+    const roll = planRoll(versions, needs)
+    const worn = wornBesideOthers(versions.newest)
+    return {
+      serve: roll.serve.filter((id) => !worn.drain.includes(id)),
+      drain: [...roll.drain, ...worn.drain],
+      retire: [...roll.retire, ...worn.retire],
+      remove,
+      grow: roll.grow ?? least,
+    }
   }
   const worn = planWorn(rest)
   const surplus = needs.waiting > 0 ? { drain: [], retire: [] } : planSurplus(rest, needs.min)
@@ -86,6 +93,13 @@ function planWorn(rest: readonly ContainerState[]): { drain: string[]; retire: s
     .filter(({ load }) => load.leased > 0 && (others || load.outOfService * 2 >= load.slots))
     .sort((a, b) => Number(b.load.state === 'draining') - Number(a.load.state === 'draining') || b.load.outOfService - a.load.outOfService)
   return { drain: next ? [next.id] : [], retire }
+}
+
+/** The same in a pool that is being changed: without one of the newest version that gives leases the change would be forgotten. */
+function wornBesideOthers(newest: readonly ContainerState[]): { drain: string[]; retire: string[] } {
+  const worn = planWorn(newest)
+  const going = [...worn.drain, ...worn.retire]
+  return newest.some(({ id, load }) => givesLeases(load) && !going.includes(id)) ? worn : { drain: [], retire: [] }
 }
 
 function planSurplus(rest: readonly ContainerState[], min: number): { drain: string[]; retire: string[] } {

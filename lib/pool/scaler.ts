@@ -1,8 +1,12 @@
+import type { Container } from '../backend/backend.ts'
 import { earlierContainers, isEarlier, newestOf } from '../backend/pool-version.ts'
+import { SlotpoolError } from '../errors.ts'
 import type { Clock } from '../sandbox/clock.ts'
 import { longestLoadWindowMs } from '../wire/load.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import { Health } from './health.ts'
+import { removeInTime } from './remove-in-time.ts'
+import { givesLeases } from './roll-plan.ts'
 import { type ContainerState, type PoolNeeds, planScale } from './scale-plan.ts'
 
 /** Between two looks: a fifth of the idleness after which containers go, within these. */
@@ -23,12 +27,14 @@ export interface ScalerOptions {
   containers: Containers
   /** Containers that were not needed for so long go. */
   idleMs: number
-  /** A container that gave no answer for so long is given up: the leases that this process had there have expired. */
+  /** A container that gave no answer for so long, and for no less than any lease lives that it was heard of, is given up: its leases have expired. */
   giveUpSilentMs: number
   needs: () => Omit<PoolNeeds, 'giveUpSilentMs'>
   grow: (count: number) => Promise<void>
   /** Told of each container that was removed, with why. */
   onRemoved: (id: string, why: RemovalReason) => void
+  /** Told of each container that could not be removed; it is tried again. */
+  onStuck: (id: string, error: SlotpoolError) => void
   clock: Clock
 }
 
@@ -49,6 +55,7 @@ export class Scaler {
   /** How many containers there were at the last look. */
   #served = 0
   #wantedAtMs = Number.NEGATIVE_INFINITY
+  #failure: SlotpoolError | undefined
   /** Of those that this process drained, for how long they were told to be. */
   readonly #drainedUntilMs = new Map<string, number>()
 
@@ -62,6 +69,11 @@ export class Scaler {
     if (this.#started || this.#closed.signal.aborted) return
     this.#started = true
     this.#lookLater()
+  }
+
+  /** Why a container could not be removed at the last look; undefined when all could. */
+  get failure(): SlotpoolError | undefined {
+    return this.#failure
   }
 
   /** Looks once, and does what is to be done. One look at a time. */
@@ -84,7 +96,7 @@ export class Scaler {
     this.#wantedAtMs = this.#options.clock.now()
     const loads = await this.#health.ask(ready, { withinMs: 0, keep: 0 }, signal)
     const { max, stuck } = this.#options.needs()
-    const giving = ready.filter(({ container }) => loads.get(container.id)?.state === 'serving').length
+    const giving = ready.filter(({ container: { id } }) => givesLeases(loads.get(id))).length
     // What makes room for a newer version serves again only where there are too few without it, and no more can be made.
     const isWanted = giving < max && (ready.length > max || stuck)
     const kept = isWanted ? [] : earlierContainers(ready.map((one) => one.container))
@@ -115,7 +127,8 @@ export class Scaler {
   /** Never rejects: what could not be done is tried again at the next look. */
   async #lookOnce(): Promise<void> {
     const { signal } = this.#closed
-    const { containers, needs, idleMs, giveUpSilentMs } = this.#options
+    const { containers, needs, idleMs } = this.#options
+    this.#failure = undefined
     try {
       const look = await containers.look(signal)
       const { served } = look
@@ -132,6 +145,7 @@ export class Scaler {
       })
       // What another manager wants kept is kept.
       const min = Math.max(own.min, ...[...loads.values()].map((load) => load.keep))
+      const giveUpSilentMs = Math.max(this.#options.giveUpSilentMs, this.#health.longestTtlMs)
       await this.#carryOut(planScale(states, { ...own, min, giveUpSilentMs }), served, loads)
     } catch {
       // The backend could not be asked, or the pool is being closed.
@@ -144,8 +158,22 @@ export class Scaler {
     if (!newest) return
     for (const one of all) {
       if (one.state === 'dead' && !one.ending && one.version && isEarlier(one.version, newest)) {
-        await this.#options.containers.remove(one, this.#closed.signal)
+        await this.#remove(one)
       }
+    }
+  }
+
+  /** Resolves with whether it is gone. One that does not go keeps nothing else from being done. */
+  async #remove(container: Container): Promise<boolean> {
+    const { signal } = this.#closed
+    try {
+      await removeInTime(this.#options.containers, container, signal)
+      return true
+    } catch (error) {
+      if (signal.aborted) throw error
+      this.#failure = SlotpoolError.from(error)
+      this.#options.onStuck(container.id, this.#failure)
+      return false
     }
   }
 
@@ -155,7 +183,7 @@ export class Scaler {
     loads: Awaited<ReturnType<Health['ask']>>,
   ): Promise<void> {
     const { signal } = this.#closed
-    const { containers, grow, onRemoved } = this.#options
+    const { grow, onRemoved } = this.#options
     const each = (ids: readonly string[], work: (one: ReadyContainer) => Promise<unknown>): Promise<unknown> => {
       const chosen = served.filter(({ container }) => ids.includes(container.id))
       return Promise.all(chosen.map((one) => work(one).catch(() => {})))
@@ -178,7 +206,10 @@ export class Scaler {
     const earlier = new Set(earlierContainers(served.map((one) => one.container)).map((one) => one.id))
     // One after the other, the highest first: so does Nomad.
     for (const { container } of served.filter((one) => remove.includes(one.container.id)).reverse()) {
-      await containers.remove(container, signal)
+      if (!(await this.#remove(container))) {
+        if (this.#options.needs().highestOnly) break
+        continue
+      }
       const load = loads.get(container.id)
       const usual = earlier.has(container.id) ? 'changed' : 'idle'
       onRemoved(container.id, load === undefined ? 'silent' : load.outOfService > 0 ? 'worn' : usual)

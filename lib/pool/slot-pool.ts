@@ -68,6 +68,7 @@ export class SlotPool implements AsyncDisposable {
   readonly #clock: Clock
   readonly #onNotice: Notice
   #lastNotice = ''
+  #lastStuck = ''
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
   /** Leases being had, by task: callers in this process share them. */
@@ -113,6 +114,7 @@ export class SlotPool implements AsyncDisposable {
       }),
       grow: (count) => this.#growth.begin(() => count),
       onRemoved: (_id, why) => this.#counters.removed[why]++,
+      onStuck: (id, error) => this.#noteStuck(`slotpool: pool ${config.pool} could not remove container ${id}: ${error.message}`),
       clock,
     })
     this.#watch = new ContainerWatch(backend, this.#containers)
@@ -367,6 +369,12 @@ export class SlotPool implements AsyncDisposable {
       this.#onNotice(`${notice}; ${this.#line.length} wait for a slot`)
     }
     this.#lastNotice = notice
+  }
+
+  /** It is tried again at each look, and said once. */
+  #noteStuck(notice: string): void {
+    if (notice !== this.#lastStuck) this.#onNotice(notice)
+    this.#lastStuck = notice
   }
 
   /** Tells the home of a task that its lease elsewhere has ended. Who does not learn of it finds out. */

@@ -86,7 +86,9 @@ export class LeaseTable {
   /** How busy the slots are, and were within the last `withinMs`. */
   load(withinMs: number): Omit<ServerLoad, 'bootId' | 'keep'> {
     const { count, inUse, idle, outOfService } = this.#slots
-    return { state: this.state, slots: count, leased: inUse, idle, outOfService, mostLeased: this.#peaks.most(withinMs) }
+    let longestTtlMs = 0
+    for (const { ttlMs } of this.#byId.values()) longestTtlMs = Math.max(longestTtlMs, ttlMs)
+    return { state: this.state, slots: count, leased: inUse, idle, outOfService, mostLeased: this.#peaks.most(withinMs), longestTtlMs }
   }
 
   /** Refuses new leases for `ttlMs`, counted anew each time it is said. Leases that stand go on, and whoever asks for one gets it. */

@@ -29,6 +29,8 @@ export const serverLoad = z.object({
   outOfService: z.int(),
   /** The most that were leased at once within the last `withinMs`, to the second. */
   mostLeased: z.int(),
+  /** The longest lifetime of the leases that stand, in milliseconds; 0 without any. */
+  longestTtlMs: z.int().default(0),
   /** The most containers that somebody wanted kept within the last minute. */
   keep: z.int(),
 })

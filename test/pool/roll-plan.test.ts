@@ -51,6 +51,20 @@ t.test('who waits comes before the change where there is no other room', async (
   t.same(planScale(pool([0, draining], [1, full]), { ...needs, waiting: 1, stuck: true }).serve, ['c0'], 'but not now')
 })
 
+t.test('what has no slot to give any more takes nobody’s place, and is replaced in the middle of a change, too', async (t) => {
+  const spent = { outOfService: 2 }
+  t.same(
+    planScale(pool([0, { leased: 1 }], [1, spent]), { ...needs, waiting: 3 }),
+    { ...nothing, grow: 3 },
+    'not gone before another of its version is there',
+  )
+  t.same(planScale(pool([0, { leased: 1 }], [1, spent]), { ...needs, max: 1 }).grow, 3, 'nor does it count')
+  const draining = { leased: 1, state: 'draining' as const }
+  t.same(planScale(pool([0, draining], [1, spent]), { ...needs, max: 1, waiting: 3 }), { ...nothing, serve: ['c0'], grow: 3 })
+  t.same(planScale(pool([0, draining], [1, spent], [1, {}]), { ...needs, max: 1 }), { ...nothing, drain: ['c0'], retire: ['c1'] })
+  t.same(planScale(pool([0, {}], [1, { outOfService: 1, leased: 1 }], [1, {}]), needs).drain, ['c0', 'c1'])
+})
+
 t.test('where only the highest can go, those below it wait for it', async (t) => {
   const draining = { state: 'draining' as const }
   const states = pool([0, draining], [0, { ...draining, leased: 1 }], [1, {}], [1, {}])

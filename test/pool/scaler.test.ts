@@ -175,6 +175,35 @@ t.test('a container that gives no answer is asked ever more rarely, and given up
   t.match(pool.metrics(), { containers: { removed: { silent: 1 } }, leases: { lost: 1 }, commands: { lost: 1 } })
 })
 
+t.test('a container is not given up before the leases that others have there could have expired', async (t) => {
+  const moved = await movedPool(t, { lifetimeMs: 1_800_000, max: 1 })
+  const { backend, pool, another } = moved
+  const hasty = await another({ lifetimeMs: 1_000 })
+  const slot = await pool.lease('a', { heartbeat: false })
+  await hasty.tend()
+  backend.pause(slot.containerId)
+  t.equal(await until(moved, async () => (await live(backend)).length === 0, 400_000), false)
+})
+
+t.test('a container that does not go keeps the others from nothing, and is told of once', async (t) => {
+  const notices: string[] = []
+  const moved = await movedPool(t, { onNotice: (line) => void notices.push(line) })
+  const { backend, pool } = moved
+  await Promise.all(['a', 'b', 'c', 'd', 'e'].map((task) => pool.lease(task)))
+  const [, , last] = await backend.list()
+  const { remove } = backend
+  backend.remove = (one) => (one.id === last?.id ? new Promise(() => {}) : remove.call(backend, one))
+  await pool.releaseAll()
+  t.ok(await until(moved, async () => (await live(backend)).join() === '0,2', 600_000))
+  t.ok(await until(moved, async () => notices.length > 0, 600_000))
+  t.same(
+    [...new Set(notices)],
+    [`slotpool: pool ${pool.config.pool} could not remove container ${last?.id}: container ${last?.id} did not end within 60 s`],
+  )
+  t.equal(notices.length, 1)
+  t.match(pool.metrics(), { containers: { removed: { idle: 1 } } })
+})
+
 t.test('the least that a pool is to have is healed by who uses it', async (t) => {
   const moved = await movedPool(t, { min: 3 })
   const { backend, pool } = moved

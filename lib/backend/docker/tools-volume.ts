@@ -10,6 +10,9 @@ import { imageNotFound } from './image-not-found.ts'
 import { removeContainer } from './remove-container.ts'
 import { StartOutput } from './start-output.ts'
 
+/** How long copying them may take. Whoever finds the container that waits for them leaves it alone for longer. */
+const copyWithinMs = 240_000
+
 /** On a volume, and on the container that fills it: the id of the image that the tools are of. */
 const toolsLabel = 'slotpool.tools'
 /** Where containers have that volume. */
@@ -53,7 +56,7 @@ export function toolsMount(volume: ToolsVolume, readOnly = true): MountSettings 
  * Sees to it that the tools are there for a container that has the volume and was not started: nobody removes the volume while it has. Several
  * processes may do so at once.
  *
- * @throws {SlotpoolError} `CONTAINER_FAILED` when the image has no tools.
+ * @throws {SlotpoolError} `CONTAINER_FAILED` when the image has no tools, or copying them takes longer than four minutes; `CANCELLED`.
  */
 export async function fillToolsVolume(
   engine: DockerEngine,
@@ -64,7 +67,7 @@ export async function fillToolsVolume(
 ): Promise<void> {
   if (await hasTools(engine, container)) return
   throwIfCancelled(signal)
-  const reason = await copyTools(engine, volume)
+  const reason = await copyTools(engine, volume, signal)
   if (await hasTools(engine, container)) return
   throw new SlotpoolError('CONTAINER_FAILED', `the tools of image ${image} could not be copied: ${reason}${missingInImage(reason)}`, {
     retryable: false,
@@ -83,7 +86,7 @@ async function hasTools(engine: DockerEngine, container: EngineContainer): Promi
 }
 
 /** @returns why the tools are not there, should they not be. */
-async function copyTools(engine: DockerEngine, volume: ToolsVolume): Promise<string> {
+async function copyTools(engine: DockerEngine, volume: ToolsVolume, signal: AbortSignal | undefined): Promise<string> {
   // Not ended by a signal: an engine whose client hangs up still makes the container, and nobody would know its id.
   const filler = await engine.call(
     'create a container that copies tools',
@@ -101,7 +104,17 @@ async function copyTools(engine: DockerEngine, volume: ToolsVolume): Promise<str
     const output = await StartOutput.attach(engine, filler.id)
     try {
       await engine.call('start a container that copies tools', filler.start())
-      const { StatusCode: exitCode } = (await engine.call('wait for the tools', filler.wait())) as { StatusCode: number }
+      const late = AbortSignal.timeout(copyWithinMs)
+      const waiting = filler.wait({ abortSignal: signal ? AbortSignal.any([signal, late]) : late })
+      const exitCode = await waiting.then(
+        ({ StatusCode }: { StatusCode: number }) => StatusCode,
+        (error: unknown) => {
+          throwIfCancelled(signal)
+          if (late.aborted) return undefined
+          return engine.call('wait for the tools', Promise.reject(error))
+        },
+      )
+      if (exitCode === undefined) return `copying took longer than ${copyWithinMs / 1_000} s`
       return `copying ended with exit code ${exitCode}: ${(await output.tail()).trim()}`
     } finally {
       output.close()

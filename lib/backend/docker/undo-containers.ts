@@ -4,11 +4,12 @@ import type { DockerEngine } from './engine.ts'
 import { listPoolContainers } from './pool-containers.ts'
 import { removeContainer } from './remove-container.ts'
 
-const statusTimeoutMs = 2_000
+const retireTimeoutMs = 2_000
 
 /**
- * Removes containers that a failed or aborted call had already made. One in which another process has leased a slot meanwhile stays: a
- * pool is shared, and its tasks have done nothing wrong.
+ * Removes containers that a failed or aborted call had already made, and that had answered. One in which another process has leased a slot meanwhile
+ * stays, and so does one that is silent now, which may have leases: a pool is shared, and its tasks have done nothing wrong. What nobody needs then is
+ * sent away like any other, and ends by itself when nobody uses it.
  */
 export async function undoContainers(engine: DockerEngine, pool: string, token: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return
@@ -17,16 +18,16 @@ export async function undoContainers(engine: DockerEngine, pool: string, token: 
     found
       .filter((one) => ids.includes(one.id))
       .map(async (one) => {
-        if (one.endpoint === undefined || !(await isLeased(one.endpoint, token))) await removeContainer(engine, one.id)
+        if (one.endpoint === undefined || (await isRetired(one.endpoint, token))) await removeContainer(engine, one.id)
       }),
   )
 }
 
-async function isLeased(endpoint: Endpoint, token: string): Promise<boolean> {
+/** Whether nobody has a lease there, nor will: it is asked and settled in one, since others have known of it from its first answer on. */
+async function isRetired(endpoint: Endpoint, token: string): Promise<boolean> {
   const client = new SandboxClient(endpoint, token)
   try {
-    const { slots } = await client.status(AbortSignal.timeout(statusTimeoutMs))
-    return slots.some((slot) => slot.lease !== null)
+    return (await client.retire(AbortSignal.timeout(retireTimeoutMs))).retired
   } catch {
     return false
   } finally {

@@ -132,14 +132,20 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
   })
 
   t.test('of what a failed call takes back, a container in which a task has a slot stays', async (t) => {
-    const { backend, pool, containerIds } = await dockerPool(t, { image, isolation: 'uid' })
+    const { backend, docker, pool, containerIds } = await dockerPool(t, { image, isolation: 'uid' })
     const [leased, idle] = await backend.grow(2)
     const client = new SandboxClient(leased?.endpoint ?? { url: '' }, await backend.token())
     t.teardown(() => client.close())
     await client.lease({ taskId: 'a', owner: 'somebody', ttlMs: 60_000 })
     const engine = new DockerEngine()
     t.teardown(() => engine.close())
-    await undoContainers(engine, pool, await backend.token(), [leased?.id ?? '', idle?.id ?? ''])
+    const undo = async () => undoContainers(engine, pool, await backend.token(), [leased?.id ?? '', idle?.id ?? ''])
+    // Who does not answer may have a lease, too.
+    await docker.getContainer(idle?.id ?? '').pause()
+    await undo()
+    t.same(new Set(await containerIds()), new Set([leased?.id, idle?.id]))
+    await docker.getContainer(idle?.id ?? '').unpause()
+    await undo()
     t.same(await containerIds(), [leased?.id])
   })
 

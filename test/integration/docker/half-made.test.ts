@@ -1,7 +1,7 @@
 import t from 'tap'
 import { containerSpec } from '../../../lib/backend/docker/container-spec.ts'
 import { DockerEngine } from '../../../lib/backend/docker/engine.ts'
-import { findHalfMade, halfMadeAfterMs } from '../../../lib/backend/docker/half-made.ts'
+import { findHalfMade, halfMadeAfterMs, halfMadeWithToolsAfterMs } from '../../../lib/backend/docker/half-made.ts'
 import { listPoolContainers } from '../../../lib/backend/docker/pool-containers.ts'
 import { removeContainer } from '../../../lib/backend/docker/remove-container.ts'
 import { loadConfig } from '../../../lib/config.ts'
@@ -27,6 +27,10 @@ t.test('a container whose maker died before it started it', { skip, timeout: 120
   t.same(await findHalfMade(engine, [container]), [], 'is left to its maker for a while')
   const older = { ...container, createdAtMs: container.createdAtMs - halfMadeAfterMs - 1000 }
   t.same(await findHalfMade(engine, [older]), [older])
+  const withTools = { ...older, shape: { ...older.shape, toolsImage: image } }
+  t.same(await findHalfMade(engine, [withTools]), [], 'for longer where tools may have to be copied first')
+  const oldest = { ...withTools, createdAtMs: container.createdAtMs - halfMadeWithToolsAfterMs - 1000 }
+  t.same(await findHalfMade(engine, [oldest]), [oldest])
 
   await Promise.all([removeContainer(engine, made.id), removeContainer(engine, made.id)])
   t.same(await listPoolContainers(engine, pool), [])
