@@ -66,6 +66,8 @@ const schema = z.strictObject({
   /** How long running commands may go on after SIGTERM. */
   'drain-ms': count(0, 86_400_000).default(0),
   'idle-exit-ms': count(1, 2_147_483_000).optional(),
+  /** A file that the server touches from time to time, for those who cannot look for its process. */
+  'alive-file': absolutePath.optional(),
 })
 
 /** What the sandbox server was asked to be. No secret is among its arguments: they show in every process list. */

@@ -5,11 +5,13 @@ import { pino } from 'pino'
 import { SlotpoolError } from '../errors.ts'
 import { listenAddress, parseArguments } from './arguments.ts'
 import { chooseLimits } from './choose-limits.ts'
+import { systemClock } from './clock.ts'
 import { chooseIsolation, endFirst } from './jail/choose.ts'
 import { readTaskImage } from './jail/task-image.ts'
 import { JailRuntime } from './jail-runtime.ts'
 import { readProvenance } from './provenance.ts'
 import { SandboxServer } from './server.ts'
+import { giveSignsOfLife } from './sign-of-life.ts'
 import { wipeSlotFolders } from './slot-folders.ts'
 
 /** Whoever starts the server may pass a descriptor on which it says that it serves, or why it cannot. */
@@ -104,6 +106,7 @@ async function main(words: readonly string[]): Promise<void> {
     await server.close().catch((also) => log.error({ err: also }, 'could not shut down cleanly'))
     throw error
   })
+  if (args['alive-file'] !== undefined) giveSignsOfLife(args['alive-file'], systemClock)
   const { slots: _, ...status } = server.status()
   log.info({ ...status, slots: args.slots, groupsReason, pid: process.pid }, 'serving')
   tellStarter({ ready: { bootId: server.bootId, pid: process.pid } })

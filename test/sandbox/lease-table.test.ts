@@ -345,7 +345,7 @@ t.test('one that has a lease, or is making or ending one, does not retire', asyn
 
 t.test('the load says how many slots are leased, and were', async (t) => {
   const { clock, leases, take } = await table(t, 3)
-  t.same(leases.load(0), { state: 'serving', slots: 3, leased: 0, idle: 3, outOfService: 0, mostLeased: 0 })
+  t.same(leases.load(0), { state: 'serving', slots: 3, leased: 0, idle: 3, outOfService: 0, mostLeased: 0, longestTtlMs: 0 })
   const making = [take('a'), take('b')]
   t.match(leases.load(0), { leased: 2, mostLeased: 2 }, 'those that are being made count')
   const [first, second] = await Promise.all(making)

@@ -5,6 +5,7 @@ import { allProcesses, signalProcess, startedWithin } from '../../sandbox/proces
 import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
 import { terminateAll } from '../../sandbox/terminate.ts'
 import { isAlive, type ProcessName } from '../process-life.ts'
+import { seenFromHere } from '../process-place.ts'
 import type { ServerRecord } from './server-record.ts'
 
 /** How long a server may take to end its leases and wipe its slots. */
@@ -13,7 +14,8 @@ const patienceMs = 20_000
 /** Ends a server, if it still runs, and removes all that is left of it. Its record goes last: who dies on the way leaves the rest to the next. */
 export async function endServer(folder: string, record: ServerRecord | undefined): Promise<void> {
   if (record) {
-    await endProcess(record)
+    // Elsewhere its id is that of another.
+    if (seenFromHere(record.place) === 'looked for') await endProcess(record)
     await endLeftBehind(record.stateDir)
     await removeGroupsOf(record)
     await rm(record.socketPath, { force: true })

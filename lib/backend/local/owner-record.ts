@@ -1,8 +1,8 @@
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isAlive, type ProcessName } from '../process-life.ts'
+import { here, processPlace, seenFromHere } from '../process-place.ts'
 
 const schema = z.object({
   pid: z.int(),
@@ -10,10 +10,7 @@ const schema = z.object({
   socketPath: z.string(),
   /** The folder of its pool, which may be in anybody's state folder. */
   poolFolder: z.string(),
-  /** Where the pid means something: the machine, its boot and the PID namespace. */
-  machine: z.string(),
-  bootId: z.string(),
-  pidNamespace: z.string(),
+  ...processPlace.shape,
 })
 
 /** Whose a folder in `/var/lib/slotpool` is: `owner.json` in it. The records of its pool may be gone while it is there. */
@@ -38,30 +35,11 @@ export function readOwner(stateDir: string): OwnerRecord | undefined {
 
 /** Whether the owner is gone for certain. A process of another machine or of another PID namespace cannot be looked for. */
 export function ownerIsGone(owner: OwnerRecord): boolean {
-  const { machine, bootId, pidNamespace } = here()
-  if (owner.machine !== machine) return false
-  if (owner.bootId !== bootId) return true
-  return owner.pidNamespace === pidNamespace && !isAlive(owner)
+  const seen = seenFromHere(owner)
+  return seen === 'gone' || (seen === 'looked for' && !isAlive(owner))
 }
 
 /** Whether the owner runs for certain. */
 export function ownerRuns(owner: OwnerRecord): boolean {
-  const { machine, bootId, pidNamespace } = here()
-  return owner.machine === machine && owner.bootId === bootId && owner.pidNamespace === pidNamespace && isAlive(owner)
-}
-
-function here(): Pick<OwnerRecord, 'machine' | 'bootId' | 'pidNamespace'> {
-  return {
-    machine: textOf('/etc/machine-id') || hostname(),
-    bootId: textOf('/proc/sys/kernel/random/boot_id'),
-    pidNamespace: readlinkSync('/proc/self/ns/pid'),
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return ''
-  }
+  return seenFromHere(owner) === 'looked for' && isAlive(owner)
 }

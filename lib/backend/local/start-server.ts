@@ -12,11 +12,12 @@ import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
 import { toolPath } from '../../sandbox/tool-path.ts'
 import { type DetachedProgram, detachedProgram } from '../detached-program.ts'
 import type { HostMount } from '../host-mounts.ts'
+import { here } from '../process-place.ts'
 import { endLeftBehind, endProcess, endServer } from './end-server.ts'
 import { ownerRuns, readOwner, writeOwner } from './owner-record.ts'
 import { serverLog } from './server-log.ts'
 import type { ServerPlaces } from './server-places.ts'
-import { type ServerRecord, writeRecord } from './server-record.ts'
+import { aliveFile, type ServerRecord, writeRecord } from './server-record.ts'
 
 /** A local pool that nobody used for so long ends itself. */
 const idleExitMs = 15 * 60_000
@@ -56,6 +57,7 @@ export async function startServer(
     id: randomUUID(),
     pid,
     startTicks,
+    place: here(),
     socketPath: places.socketPath,
     stateDir: places.stateDir,
     ready: false,
@@ -97,7 +99,7 @@ function serverArguments(config: Config, places: ServerPlaces, tokenFile: string
     ...['--listen', `unix:${places.socketPath}`, '--token-file', tokenFile, '--state-dir', places.stateDir, '--pool', config.pool],
     ...['--slots', String(config.slots), '--isolation', config.isolation, '--network', config.network],
     ...termsArguments(config, mounts, 'host'),
-    ...['--uid-base', String(places.uidBase), '--idle-exit-ms', String(idleExitMs)],
+    ...['--uid-base', String(places.uidBase), '--idle-exit-ms', String(idleExitMs), '--alive-file', aliveFile(places.folder)],
   ]
 }
 

@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { here, processPlace } from '../process-place.ts'
 
 const schema = z.object({
   pid: z.int(),
   startTicks: z.int(),
+  place: processPlace.default(here),
   address: z.string(),
   startedAt: z.string(),
 })

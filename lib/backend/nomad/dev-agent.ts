@@ -15,6 +15,7 @@ import { detachedProgram } from '../detached-program.ts'
 import { findProgram } from '../find-program.ts'
 import { withFolderLock } from '../folder-lock.ts'
 import { isAlive } from '../process-life.ts'
+import { here, seenFromHere } from '../process-place.ts'
 import { throwIfCancelled } from './cancelled.ts'
 import { type DevAgentRecord, readDevAgentRecord, writeDevAgentRecord } from './dev-agent-record.ts'
 import { nomadAnswers } from './reachable.ts'
@@ -48,11 +49,18 @@ export interface DevAgent extends DevAgentRecord {
   logFile: string
 }
 
-/** The agent that slotpool started for this user; undefined when none lives. */
+/**
+ * The agent that slotpool started for this user; undefined when none lives.
+ *
+ * @throws {SlotpoolError} `NOMAD_UNAVAILABLE` when it was started on another machine or in another PID namespace, where nobody knows of it.
+ */
 export function findDevAgent(env: NodeJS.ProcessEnv = process.env): DevAgent | undefined {
   const folder = agentFolder(env)
   const record = readDevAgentRecord(folder)
-  return record && isAlive(record) ? { ...record, logFile: logFile(folder) } : undefined
+  if (!record) return undefined
+  const seen = seenFromHere(record.place)
+  if (seen === 'unknown') throw startedElsewhere(folder, record)
+  return seen === 'looked for' && isAlive(record) ? { ...record, logFile: logFile(folder) } : undefined
 }
 
 /**
@@ -100,6 +108,15 @@ export async function stopDevAgent(options: { env?: NodeJS.ProcessEnv; signal?: 
     await clear(folder)
     return { stopped: agent !== undefined, address: agent?.address }
   })
+}
+
+function startedElsewhere(folder: string, { place: { machine } }: DevAgentRecord): SlotpoolError {
+  return new SlotpoolError(
+    'NOMAD_UNAVAILABLE',
+    `${folder} is that of an agent which slotpool started on another machine or in another PID namespace (machine ${machine}); expected a state folder ` +
+      'of its own for each: set XDG_STATE_HOME, or remove the folder where that one is no more',
+    { retryable: false, details: { folder, machine } },
+  )
 }
 
 function agentFolder(env: NodeJS.ProcessEnv): string {
@@ -180,6 +197,7 @@ async function begin(
   const record: DevAgentRecord = {
     pid: agent.pid,
     startTicks: agent.startTicks,
+    place: here(),
     address,
     startedAt: new Date().toISOString(),
   }

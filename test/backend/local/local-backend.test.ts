@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { appendFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { LocalBackend } from '../../../lib/backend/local/local-backend.ts'
-import { readRecord, type ServerRecord } from '../../../lib/backend/local/server-record.ts'
+import { readRecord, type ServerRecord, writeRecord } from '../../../lib/backend/local/server-record.ts'
 import { isAlive } from '../../../lib/backend/process-life.ts'
 import { loadConfig, type SlotPoolOptions } from '../../../lib/config.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
@@ -53,6 +53,28 @@ t.test('a server that was killed is listed as dead, and replaced by the next gro
   t.not(again.containerId, killed.id)
   t.equal((await again.exec('cat f')).exitCode, 1, 'a fresh workspace, for a lease that was asked for anew')
   t.equal((await again.exec(sleeper.find(40))).exitCode, 1)
+})
+
+t.test('a server of another machine that shares the folder is left alone for as long as it gives signs of life', async (t) => {
+  const { backend, folder, record, options } = await localPool(t, { max: 1 })
+  const pool = await SlotPool.open(options)
+  t.teardown(() => pool.close())
+  const slot = await pool.lease('a')
+  await slot.exec('echo x > f')
+  const [own, server] = [record(0), join(folder, '0')]
+  await writeRecord(server, { ...own, place: { ...own.place, machine: 'another', bootId: 'another' } })
+  const refused = { code: 'BACKEND_UNAVAILABLE', retryable: false, message: /another machine .*XDG_STATE_HOME/ }
+  await t.rejects(backend.list(), refused)
+  await t.rejects(backend.grow(1), refused)
+  await t.rejects(backend.destroy(), refused)
+  t.match(await slot.exec('cat f'), { stdout: 'x\n' }, 'nothing of it was touched')
+  const longAgo = new Date(Date.now() - 150_000)
+  for (const name of ['server.json', 'alive']) await utimes(join(server, name), longAgo, longAgo)
+  t.match(await backend.list(), [{ state: 'dead' }])
+  await writeRecord(server, { ...own, place: { ...own.place, bootId: 'an earlier one' } })
+  t.match(await backend.list(), [{ state: 'dead' }], 'its machine was started anew')
+  await writeRecord(server, own)
+  t.match(await backend.list(), [{ state: 'ready' }])
 })
 
 const weaker = process.geteuid?.() === 0 ? (['uid', 'none'] as const) : (['none'] as const)

@@ -6,6 +6,7 @@ const record: ServerRecord = {
   id: 'a',
   pid: 1,
   startTicks: 2,
+  place: { machine: 'a', bootId: 'b', pidNamespace: 'c' },
   socketPath: '/nowhere/server.sock',
   stateDir: '/nowhere/state',
   ready: false,

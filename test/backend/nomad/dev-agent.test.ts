@@ -93,6 +93,11 @@ t.test('one that does not answer keeps its place until it is stopped', async (t)
     code: 'CONFIG_INVALID',
     message: `slotpool's own agent runs at ${address}, and there is never a second one`,
   })
+  const elsewhere = { machine: 'another', bootId: 'another', pidNamespace: 'pid:[1]' }
+  const record = { pid: process.pid, startTicks, place: elsewhere, address, startedAt: new Date().toISOString() }
+  await writeFile(join(folder, 'agent.json'), JSON.stringify(record))
+  await t.rejects(stopDevAgent({ env }), { code: 'NOMAD_UNAVAILABLE', retryable: false, message: /another machine .*XDG_STATE_HOME/ })
+  t.match(JSON.parse(await readFile(join(folder, 'agent.json'), 'utf8')), record, 'and keeps it')
   // Another process has its number now.
   await writeFile(
     join(folder, 'agent.json'),
