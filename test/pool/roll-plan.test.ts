@@ -10,7 +10,18 @@ const nothing = { serve: [], drain: [], retire: [], remove: [], grow: undefined 
 
 function load(more: Partial<ServerLoad> = {}): ServerLoad {
   const leased = more.leased ?? 0
-  return { bootId: 'b', state: 'serving', slots: 2, leased, idle: 2 - leased, outOfService: 0, mostLeased: leased, keep: 0, ...more }
+  return {
+    bootId: 'b',
+    state: 'serving',
+    slots: 2,
+    leased,
+    idle: 2 - leased,
+    outOfService: 0,
+    mostLeased: leased,
+    longestTtlMs: 0,
+    keep: 0,
+    ...more,
+  }
 }
 
 type Given = [generation: number, load?: Partial<ServerLoad>]

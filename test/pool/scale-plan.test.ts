@@ -16,7 +16,18 @@ const nothing = { serve: [], drain: [], retire: [], remove: [], grow: undefined 
 
 function load(more: Partial<ServerLoad> = {}): ServerLoad {
   const leased = more.leased ?? 0
-  return { bootId: 'b', state: 'serving', slots: 10, leased, idle: 10 - leased, outOfService: 0, mostLeased: leased, keep: 0, ...more }
+  return {
+    bootId: 'b',
+    state: 'serving',
+    slots: 10,
+    leased,
+    idle: 10 - leased,
+    outOfService: 0,
+    mostLeased: leased,
+    longestTtlMs: 0,
+    keep: 0,
+    ...more,
+  }
 }
 
 /** Containers c0, c1 … with these loads; undefined is one that is silent. */
