@@ -11,6 +11,7 @@ import { processesWith } from '../../chaos/leftovers/processes.ts'
 import { LocalPlace } from '../../chaos/places/local-place.ts'
 import { serverPlaces } from '../../lib/backend/local/server-places.ts'
 import { writeRecord } from '../../lib/backend/local/server-record.ts'
+import { here } from '../../lib/backend/process-place.ts'
 import { processStat } from '../../lib/sandbox/processes.ts'
 import { stateDir } from '../../lib/state-dir.ts'
 import { stateHome } from '../fixtures/local-pool.ts'
@@ -35,6 +36,7 @@ t.test('what is left of a local pool is found, whatever it is', async (t) => {
     id: 'x',
     pid: 4_000_000,
     startTicks: 1,
+    place: here(),
     socketPath: places.socketPath,
     stateDir: places.stateDir,
     ready: true,

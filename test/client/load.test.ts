@@ -7,7 +7,17 @@ t.test('a server says how busy it is, and is drained and retired', async (t) => 
   const { client, lease, server } = await sandboxServer(t, { script: () => ({}), clock, slots: 3 })
   const { bootId } = server
   while ((await client.idle(60_000)) < 3);
-  t.same(await client.load(), { bootId, state: 'serving', slots: 3, leased: 0, idle: 3, outOfService: 0, mostLeased: 0, keep: 0 })
+  t.same(await client.load(), {
+    bootId,
+    state: 'serving',
+    slots: 3,
+    leased: 0,
+    idle: 3,
+    outOfService: 0,
+    mostLeased: 0,
+    keep: 0,
+    longestTtlMs: 0,
+  })
   const { leaseId } = await lease('a')
   t.match(await client.setDraining(true, 5_000), { bootId, state: 'draining', leased: 1, mostLeased: 1 })
   t.match(await client.status(), { state: 'draining' })

@@ -63,6 +63,7 @@ function manager(backend: FakeBackend, max: number) {
     needs: () => ({ min: 0, max: 10, waiting: 0, active: true, stuck: false, highestOnly: false }),
     grow: async () => {},
     onRemoved: () => {},
+    onStuck: () => {},
     clock: systemClock,
   })
   const config = loadConfig({ max, slots: 1, owner: 'me', lifetimeMs: 600_000 }, {})
