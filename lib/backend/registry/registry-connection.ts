@@ -53,8 +53,10 @@ export class RegistryConnection {
     this.host = host
     this.repository = repository
     this.#options = options
-    const scheme = options.plainHttp || isLoopback(host) ? 'http' : 'https'
-    this.#origin = `${scheme}://${host === 'docker.io' ? dockerApiHost : host}`
+    const address = host === 'docker.io' ? dockerApiHost : host
+    const scheme = options.plainHttp || isLoopback(new URL(`http://${address}`).hostname) ? 'http' : 'https'
+    // In the one form that addresses of requests have: whose answer it is, is told by comparing them.
+    this.#origin = new URL(`${scheme}://${address}`).origin
   }
 
   /**

@@ -65,6 +65,9 @@ t.test('a registry that asks for a password', { skip }, async (t) => {
   write({ auths: { [host]: registryUser } })
   t.same(await there.pull(remote), manifest)
   await t.rejects(there.pull(`${host}/mine:2`), { code: 'REF_NOT_FOUND' })
+  const otherForm = host.replace('127.0.0.1', '127.1')
+  write({ auths: { [otherForm]: registryUser } })
+  t.same(await there.pull(`${otherForm}/mine:1`, { plainHttp: true }), manifest, 'whatever form its address is written in')
 })
 
 t.test('who is sent on to another host tells it nothing', { skip }, async (t) => {
