@@ -75,7 +75,8 @@ class Download {
       for await (const chunk of unlessSilent(answer.body)) await this.#take(chunk)
     } catch (error) {
       if (error instanceof SlotpoolError) throw error
-      throw this.#cut((error as Error).message, error)
+      // Without the error itself: it may be the library's own, which has in it who asked.
+      throw this.#cut((error as Error).message)
     }
     if (this.bytes < sizeBytes) throw this.#cut(`it ended after ${this.bytes} of ${sizeBytes} bytes`)
   }
@@ -94,10 +95,9 @@ class Download {
     this.#transfer.onBytes(this.bytes)
   }
 
-  #cut(why: string, cause?: unknown): SlotpoolError {
+  #cut(why: string): SlotpoolError {
     const { host } = this.#remote.connection
     return new SlotpoolError('REGISTRY_REQUEST_FAILED', `the download of ${this.#blob.digest} from ${host} was cut: ${why}`, {
-      cause,
       retryable: true,
     })
   }

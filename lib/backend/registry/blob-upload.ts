@@ -153,7 +153,7 @@ class Upload {
       this.#location = undefined
       return
     }
-    const failure = await this.#remote.connection.failure(answer, request.purpose)
+    const failure = await this.#remote.connection.failure(answer, request)
     if (answer.status === 400 && /DIGEST_INVALID/.test(failure.message)) {
       throw new SlotpoolError('DIGEST_MISMATCH', `${digest} came to ${this.#remote.connection.host} as something else: ${failure.message}`)
     }

@@ -16,16 +16,20 @@ const maxWordsBytes = 64 * 1024
 
 const dockerApiHost = 'registry-1.docker.io'
 
-export interface RegistryRequest {
+/** What something is asked for, and how long. */
+export interface RequestAim {
+  /** To be read after "to". Named in its error. */
+  purpose: string
+  signal?: AbortSignal | undefined
+}
+
+export interface RegistryRequest extends RequestAim {
   method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** From `/v2/` on, or a whole address that the registry gave. */
   to: string
   headers?: Record<string, string>
   /** Made anew for each time that the request is sent. */
   body?: () => Buffer | Readable
-  signal?: AbortSignal | undefined
-  /** What the request is for, to be read after "to". Named in its error. */
-  purpose: string
 }
 
 export interface ConnectionOptions {
@@ -82,12 +86,22 @@ export class RegistryConnection {
   async expect(statuses: readonly number[], request: RegistryRequest): Promise<RegistryAnswer> {
     const answer = await this.send(request)
     if (statuses.includes(answer.status)) return answer
-    throw await this.failure(answer, request.purpose)
+    throw await this.failure(answer, request)
+  }
+
+  /** All of a short body. @throws {SlotpoolError} `REGISTRY_REQUEST_FAILED` for a longer one, or one that is cut; `CANCELLED`. */
+  async read(answer: RegistryAnswer, maxBytes: number, { purpose, signal }: RequestAim): Promise<Buffer> {
+    try {
+      return await readAll(answer.body, maxBytes)
+    } catch (error) {
+      throw this.#notAll(error, purpose, signal, 'its answer was cut')
+    }
   }
 
   /** The error for an answer that is no success. */
-  async failure(answer: RegistryAnswer, purpose: string): Promise<SlotpoolError> {
+  async failure(answer: RegistryAnswer, { purpose, signal }: RequestAim): Promise<SlotpoolError> {
     const said = wordsOf(await readAll(answer.body, maxWordsBytes).catch(() => Buffer.alloc(0)))
+    if (signal?.aborted) return this.#notAll(undefined, purpose, signal, '')
     if (answer.status === 403) return this.#unauthorized(await knownCredentials(this.host, this.#options.env), purpose, said)
     return new SlotpoolError(
       'REGISTRY_REQUEST_FAILED',
@@ -145,7 +159,7 @@ export class RegistryConnection {
         ...(signal ? { signal } : {}),
       })
     } catch (error) {
-      throw this.#noAnswer(error, purpose, signal)
+      throw this.#notAll(error, purpose, signal, 'it gives no answer')
     }
     const finalUrl = (response.request as { res?: { responseUrl?: string } } | undefined)?.res?.responseUrl ?? url.href
     return { status: response.status, headers: flatHeaders(response.headers), body: response.data, url: finalUrl }
@@ -165,8 +179,8 @@ export class RegistryConnection {
       answer.body.resume()
       throw this.#unauthorized(known, purpose)
     }
-    if (answer.status !== 200) throw await this.failure(answer, `give a token to ${purpose}`)
-    return `Bearer ${readToken(await readAll(answer.body, maxWordsBytes), this.host)}`
+    if (answer.status !== 200) throw await this.failure(answer, { purpose: `give a token to ${purpose}`, signal })
+    return `Bearer ${readToken(await this.read(answer, maxWordsBytes, { purpose, signal }), this.host)}`
   }
 
   #refusePlain(url: URL, purpose: string): void {
@@ -196,19 +210,15 @@ export class RegistryConnection {
   }
 
   /** Without the library's own error: that has the request in it, and with it who asked. */
-  #noAnswer(error: unknown, purpose: string, signal: AbortSignal | undefined): SlotpoolError {
+  #notAll(error: unknown, purpose: string, signal: AbortSignal | undefined, why: string): SlotpoolError {
     if (signal?.aborted && signal.reason instanceof SlotpoolError) return signal.reason
     if (isCancel(error) || signal?.aborted) return new SlotpoolError('CANCELLED', `gave up before registry ${this.host} could ${purpose}`)
     const ours = withinCauses(error)
     if (ours) return ours
     const { message, code } = error as { message: string; code?: string }
-    return new SlotpoolError(
-      'REGISTRY_REQUEST_FAILED',
-      `registry ${this.host} could not ${purpose}: it gives no answer (${message || code})`,
-      {
-        details: { host: this.host, ...(code === undefined ? {} : { code }) },
-      },
-    )
+    return new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${this.host} could not ${purpose}: ${why} (${message || code})`, {
+      details: { host: this.host, ...(code === undefined ? {} : { code }) },
+    })
   }
 }
 
