@@ -5,9 +5,10 @@ import { parseReference } from '../registry/image-reference.ts'
 import { mediaTypes } from '../registry/oci-documents.ts'
 import type { BuildTarget, Descriptor, ImageInfo, Registry, TransferOptions } from '../registry/registry.ts'
 import { notImplemented, refNotFound } from '../registry/registry-errors.ts'
+import { withBorrowedName } from './borrowed-name.ts'
 import { DockerEngine } from './engine.ts'
-import { engineStatus } from './engine-error.ts'
-import { pullByEngine, pushByEngine, repositoryOf } from './image-transfer.ts'
+import { findImage, nameImage, removeImageName } from './engine-images.ts'
+import { pullByEngine, pushByEngine } from './image-transfer.ts'
 
 /** What the engine names an image by: its configuration. */
 const configType = 'application/vnd.docker.container.image.v1+json'
@@ -67,14 +68,14 @@ export class DockerRegistry implements Registry {
   async tag(source: string, target: string): Promise<void> {
     await this.#with(async (engine) => {
       await this.#look(engine, source)
-      await this.#name(engine, source, target)
+      await nameImage(engine, source, target)
     })
   }
 
   async remove(reference: string): Promise<void> {
     await this.#with(async (engine) => {
       await this.#look(engine, reference)
-      await engine.call(`remove ${reference}`, engine.docker.getImage(reference).remove())
+      await removeImageName(engine, reference)
     })
   }
 
@@ -91,19 +92,14 @@ export class DockerRegistry implements Registry {
     const { digest } = parseReference(remote)
     if (digest !== undefined) throw new SlotpoolError('USAGE', `image reference: got ${remote}, expected one without a digest to push to`)
     return this.#with(async (engine) => {
-      const { Id } = await this.#look(engine, reference)
-      const before = await this.#find(engine, remote)
-      if (before?.Id === Id) return { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
-      // The engine pushes what it has under that very name.
-      await this.#name(engine, Id, remote)
-      let pushed: Descriptor | undefined
-      try {
-        pushed = { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
-        return pushed
-      } finally {
-        if (before) await this.#giveBack(engine, remote, before.Id, pushed)
-        else await engine.call(`remove ${remote}`, engine.docker.getImage(remote).remove())
-      }
+      const image = await this.#look(engine, reference)
+      const owner = await findImage(engine, remote)
+      const push = async (): Promise<Descriptor> => ({
+        ...(await pushByEngine(engine, remote, options, this.#env)),
+        mediaType: mediaTypes.dockerManifest,
+      })
+      if (owner?.Id === image.Id) return push()
+      return withBorrowedName(engine, { name: remote, image, owner }, (pushed) => pushed.digest, push)
     })
   }
 
@@ -111,36 +107,10 @@ export class DockerRegistry implements Registry {
     return null
   }
 
-  async #name(engine: DockerEngine, source: string, target: string): Promise<void> {
-    const parsed = parseReference(target)
-    if (parsed.tag === undefined)
-      throw new SlotpoolError('USAGE', `image reference: got ${target}, expected a name with a tag, not a digest`)
-    const request = engine.docker.getImage(source).tag({ repo: repositoryOf(parsed), tag: parsed.tag })
-    await engine.call(`name ${source} ${target}`, request)
-  }
-
-  /** A name that stood for another image does so again. The engine has noted down by which digest it pushed under that name, and would keep the image for that. */
-  async #giveBack(engine: DockerEngine, name: string, id: string, pushed: Descriptor | undefined): Promise<void> {
-    await this.#name(engine, id, name)
-    if (pushed === undefined) return
-    const byDigest = `${repositoryOf(parseReference(name))}@${pushed.digest}`
-    if (await this.#find(engine, byDigest)) await engine.call(`remove ${byDigest}`, engine.docker.getImage(byDigest).remove())
-  }
-
   async #look(engine: DockerEngine, reference: string): Promise<ImageInspectInfo> {
-    const found = await this.#find(engine, reference)
+    const found = await findImage(engine, reference)
     if (found === undefined) throw refNotFound(reference, this.place)
     return found
-  }
-
-  async #find(engine: DockerEngine, reference: string): Promise<ImageInspectInfo | undefined> {
-    if (!/^(sha256:)?[0-9a-f]{64}$/.test(reference)) parseReference(reference)
-    try {
-      return await engine.call(`look at image ${reference}`, engine.docker.getImage(reference).inspect())
-    } catch (error) {
-      if (engineStatus(error) === 404) return undefined
-      throw error
-    }
   }
 
   async #with<T>(work: (engine: DockerEngine) => Promise<T>): Promise<T> {
