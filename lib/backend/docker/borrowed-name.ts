@@ -13,6 +13,9 @@ export interface Borrowing {
   owner: ImageInspectInfo | undefined
 }
 
+/** What an engine that hangs has for giving a name back. */
+const giveBackMs = 10_000
+
 /**
  * Does `work` while an image has a name that is not its own, and gives the name back. Where nothing else would refer to the image then, or where the
  * engine would forget by which digest it was pulled, the image keeps the name. What cannot be given back is no failure of the work.
@@ -24,11 +27,12 @@ export async function withBorrowedName<T>(
   borrowing: Borrowing,
   digestOf: (result: T) => string,
   work: () => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const { name, image } = borrowing
   let pushed: string | undefined
   try {
-    await nameImage(engine, image.Id, name)
+    await nameImage(engine, image.Id, name, signal)
     const result = await work()
     pushed = digestOf(result)
     return result
@@ -38,6 +42,8 @@ export async function withBorrowedName<T>(
 }
 
 async function giveBack(engine: DockerEngine, { name, image, owner }: Borrowing, pushed: string | undefined): Promise<void> {
+  // Also after the work was given up.
+  const signal = AbortSignal.timeout(giveBackMs)
   const repository = repositoryOf(parseReference(name))
   const digests = (image.RepoDigests ?? []).map(wholeName)
   const tags = (image.RepoTags ?? []).map(wholeName)
@@ -45,14 +51,14 @@ async function giveBack(engine: DockerEngine, { name, image, owner }: Borrowing,
     // With the last tag of a repository the engine drops the digests of that repository.
     const inRepository = (one: string): boolean => one.startsWith(`${repository}:`) || one.startsWith(`${repository}@`)
     const othersStay = tags.some(inRepository) || (!digests.some(inRepository) && tags.length + digests.length > 0)
-    if (othersStay) await removeImageName(engine, name)
+    if (othersStay) await removeImageName(engine, name, signal)
     return
   }
-  await nameImage(engine, owner.Id, name)
+  await nameImage(engine, owner.Id, name, signal)
   const byDigest = `${repository}@${pushed}`
   // The engine would keep the image for that; where nothing else refers to the image, it should.
   if (pushed === undefined || digests.includes(byDigest) || tags.length + digests.length === 0) return
-  if (await findImage(engine, byDigest)) await removeImageName(engine, byDigest)
+  if (await findImage(engine, byDigest, signal)) await removeImageName(engine, byDigest, signal)
 }
 
 /** As this module writes names; the engine leaves out what everybody may. */

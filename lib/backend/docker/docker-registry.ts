@@ -17,18 +17,25 @@ const configType = 'application/vnd.docker.container.image.v1+json'
 export class DockerRegistry implements Registry {
   readonly place: string
   readonly #env: NodeJS.ProcessEnv
+  readonly #answerTimeoutMs: number | undefined
 
-  /** Connects to nothing yet. @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used. */
-  constructor(env: NodeJS.ProcessEnv = process.env) {
+  /**
+   * Connects to nothing yet.
+   *
+   * @param answerTimeoutMs how long the engine may take to say that it is there. Default: as `DockerEngine.version` has it.
+   * @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used.
+   */
+  constructor(env: NodeJS.ProcessEnv = process.env, { answerTimeoutMs }: { answerTimeoutMs?: number } = {}) {
     this.#env = env
+    this.#answerTimeoutMs = answerTimeoutMs
     const engine = new DockerEngine(env)
     this.place = `the Docker engine at ${engine.address.address}`
     engine.close()
   }
 
-  list(): Promise<string[]> {
-    return this.#with(async (engine) => {
-      const images = await engine.call('list images', engine.docker.listImages())
+  list(signal?: AbortSignal): Promise<string[]> {
+    return this.#with(signal, async (engine) => {
+      const images = await engine.call('list images', engine.docker.listImages(), signal)
       return images
         .flatMap((image) => image.RepoTags ?? [])
         .filter((name) => name !== '<none>:<none>')
@@ -36,13 +43,13 @@ export class DockerRegistry implements Registry {
     })
   }
 
-  async resolve(reference: string): Promise<Descriptor> {
-    return this.#with(async (engine) => toDescriptor(await this.#look(engine, reference)))
+  async resolve(reference: string, signal?: AbortSignal): Promise<Descriptor> {
+    return this.#with(signal, async (engine) => toDescriptor(await this.#look(engine, reference, signal)))
   }
 
-  inspect(reference: string): Promise<ImageInfo> {
-    return this.#with(async (engine) => {
-      const found = await this.#look(engine, reference)
+  inspect(reference: string, signal?: AbortSignal): Promise<ImageInfo> {
+    return this.#with(signal, async (engine) => {
+      const found = await this.#look(engine, reference, signal)
       const labels = found.Config?.Labels ?? {}
       const createdAtMs = Date.parse(found.Created)
       return {
@@ -65,25 +72,26 @@ export class DockerRegistry implements Registry {
     )
   }
 
-  async tag(source: string, target: string): Promise<void> {
-    await this.#with(async (engine) => {
-      await this.#look(engine, source)
-      await nameImage(engine, source, target)
+  async tag(source: string, target: string, signal?: AbortSignal): Promise<void> {
+    await this.#with(signal, async (engine) => {
+      await this.#look(engine, source, signal)
+      await nameImage(engine, source, target, signal)
     })
   }
 
-  async remove(reference: string): Promise<void> {
-    await this.#with(async (engine) => {
-      await this.#look(engine, reference)
-      await removeImageName(engine, reference)
+  async remove(reference: string, signal?: AbortSignal): Promise<void> {
+    await this.#with(signal, async (engine) => {
+      await this.#look(engine, reference, signal)
+      await removeImageName(engine, reference, signal)
     })
   }
 
   async pull(reference: string, options: TransferOptions = {}): Promise<Descriptor> {
     refusePlainHttp(options)
-    return this.#with(async (engine) => {
+    const { signal } = options
+    return this.#with(signal, async (engine) => {
       await pullByEngine(engine, reference, options, this.#env)
-      return toDescriptor(await this.#look(engine, reference))
+      return toDescriptor(await this.#look(engine, reference, signal))
     })
   }
 
@@ -91,15 +99,16 @@ export class DockerRegistry implements Registry {
     refusePlainHttp(options)
     const { digest } = parseReference(remote)
     if (digest !== undefined) throw new SlotpoolError('USAGE', `image reference: got ${remote}, expected one without a digest to push to`)
-    return this.#with(async (engine) => {
-      const image = await this.#look(engine, reference)
-      const owner = await findImage(engine, remote)
+    const { signal } = options
+    return this.#with(signal, async (engine) => {
+      const image = await this.#look(engine, reference, signal)
+      const owner = await findImage(engine, remote, signal)
       const push = async (): Promise<Descriptor> => ({
         ...(await pushByEngine(engine, remote, options, this.#env)),
         mediaType: mediaTypes.dockerManifest,
       })
       if (owner?.Id === image.Id) return push()
-      return withBorrowedName(engine, { name: remote, image, owner }, (pushed) => pushed.digest, push)
+      return withBorrowedName(engine, { name: remote, image, owner }, (pushed) => pushed.digest, push, signal)
     })
   }
 
@@ -107,15 +116,17 @@ export class DockerRegistry implements Registry {
     return null
   }
 
-  async #look(engine: DockerEngine, reference: string): Promise<ImageInspectInfo> {
-    const found = await findImage(engine, reference)
+  async #look(engine: DockerEngine, reference: string, signal: AbortSignal | undefined): Promise<ImageInspectInfo> {
+    const found = await findImage(engine, reference, signal)
     if (found === undefined) throw refNotFound(reference, this.place)
     return found
   }
 
-  async #with<T>(work: (engine: DockerEngine) => Promise<T>): Promise<T> {
+  /** An engine that takes a connection and says nothing would be waited for without end. */
+  async #with<T>(signal: AbortSignal | undefined, work: (engine: DockerEngine) => Promise<T>): Promise<T> {
     const engine = new DockerEngine(this.#env)
     try {
+      await engine.version(signal, this.#answerTimeoutMs)
       return await work(engine)
     } finally {
       engine.close()
