@@ -1,8 +1,8 @@
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { isAlive, type ProcessName } from '../process-life.ts'
+import type { ProcessName } from '../process-life.ts'
+import { here } from '../process-place.ts'
 
 const schema = z.object({
   pid: z.int(),
@@ -33,35 +33,5 @@ export function readOwner(stateDir: string): OwnerRecord | undefined {
     return schema.parse(JSON.parse(readFileSync(file(stateDir), 'utf8')))
   } catch {
     return undefined
-  }
-}
-
-/** Whether the owner is gone for certain. A process of another machine or of another PID namespace cannot be looked for. */
-export function ownerIsGone(owner: OwnerRecord): boolean {
-  const { machine, bootId, pidNamespace } = here()
-  if (owner.machine !== machine) return false
-  if (owner.bootId !== bootId) return true
-  return owner.pidNamespace === pidNamespace && !isAlive(owner)
-}
-
-/** Whether the owner runs for certain. */
-export function ownerRuns(owner: OwnerRecord): boolean {
-  const { machine, bootId, pidNamespace } = here()
-  return owner.machine === machine && owner.bootId === bootId && owner.pidNamespace === pidNamespace && isAlive(owner)
-}
-
-function here(): Pick<OwnerRecord, 'machine' | 'bootId' | 'pidNamespace'> {
-  return {
-    machine: textOf('/etc/machine-id') || hostname(),
-    bootId: textOf('/proc/sys/kernel/random/boot_id'),
-    pidNamespace: readlinkSync('/proc/self/ns/pid'),
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return ''
   }
 }
