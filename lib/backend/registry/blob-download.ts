@@ -4,8 +4,9 @@ import { SlotpoolError } from '../../errors.ts'
 import type { Descriptor } from './registry.ts'
 import { digestMismatch } from './registry-errors.ts'
 import type { RemoteRepository } from './remote-repository.ts'
+import { unlessSilent } from './silence.ts'
 import { storing } from './store-failure.ts'
-import { unlessSilent, untilMoved } from './transfer-attempts.ts'
+import { untilMoved } from './transfer-attempts.ts'
 
 /** What a download is told, and tells. */
 export interface BlobTransfer {
@@ -72,7 +73,7 @@ class Download {
       this.bytes = 0
     }
     try {
-      for await (const chunk of unlessSilent(answer.body)) await this.#take(chunk)
+      for await (const chunk of unlessSilent(answer.body, this.#remote.connection.silence.bodyMs)) await this.#take(chunk)
     } catch (error) {
       if (error instanceof SlotpoolError) throw error
       // Without the error itself: it may be the library's own, which has in it who asked.

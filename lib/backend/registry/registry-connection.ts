@@ -8,9 +8,8 @@ import { flatHeaders, type RegistryAnswer, readAll, wordsOf } from './registry-a
 import { type Challenge, readChallenge } from './registry-challenge.ts'
 import { type KnownCredentials, knownCredentials } from './registry-credentials.ts'
 import { basic, readToken, tokenRequest } from './registry-token.ts'
+import { type Silence, usualSilence } from './silence.ts'
 
-/** A registry that says nothing for so long is as good as gone. The end of a large upload takes it a while. */
-export const silentTimeoutMs = 120_000
 /** Of an answer that says what went wrong, or who asks. */
 const maxWordsBytes = 64 * 1024
 
@@ -38,6 +37,8 @@ export interface ConnectionOptions {
   plainHttp?: boolean | undefined
   /** Where Docker's configuration is found. Default: the environment. */
   env?: NodeJS.ProcessEnv
+  /** Default: {@link usualSilence}. */
+  silence?: Silence
 }
 
 /**
@@ -47,6 +48,7 @@ export interface ConnectionOptions {
 export class RegistryConnection {
   readonly host: string
   readonly repository: string
+  readonly silence: Silence
   readonly #origin: string
   readonly #options: ConnectionOptions
   readonly #agents = { httpAgent: new HttpAgent({ keepAlive: true }), httpsAgent: new HttpsAgent({ keepAlive: true }) }
@@ -56,6 +58,7 @@ export class RegistryConnection {
   constructor({ host, repository }: { host: string; repository: string }, options: ConnectionOptions) {
     this.host = host
     this.repository = repository
+    this.silence = options.silence ?? usualSilence
     this.#options = options
     const address = host === 'docker.io' ? dockerApiHost : host
     const scheme = options.plainHttp || isLoopback(new URL(`http://${address}`).hostname) ? 'http' : 'https'
@@ -92,7 +95,7 @@ export class RegistryConnection {
   /** All of a short body. @throws {SlotpoolError} `REGISTRY_REQUEST_FAILED` for a longer one, or one that is cut; `CANCELLED`. */
   async read(answer: RegistryAnswer, maxBytes: number, { purpose, signal }: RequestAim): Promise<Buffer> {
     try {
-      return await readAll(answer.body, maxBytes)
+      return await readAll(answer.body, maxBytes, this.silence.bodyMs)
     } catch (error) {
       throw this.#notAll(error, purpose, signal, 'its answer was cut')
     }
@@ -100,7 +103,7 @@ export class RegistryConnection {
 
   /** The error for an answer that is no success. */
   async failure(answer: RegistryAnswer, { purpose, signal }: RequestAim): Promise<SlotpoolError> {
-    const said = wordsOf(await readAll(answer.body, maxWordsBytes).catch(() => Buffer.alloc(0)))
+    const said = wordsOf(await readAll(answer.body, maxWordsBytes, this.silence.bodyMs).catch(() => Buffer.alloc(0)))
     if (signal?.aborted) return this.#notAll(undefined, purpose, signal, '')
     if (answer.status === 403) return this.#unauthorized(await knownCredentials(this.host, this.#options.env), purpose, said)
     return new SlotpoolError(
@@ -147,13 +150,14 @@ export class RegistryConnection {
         responseType: 'stream',
         decompress: false,
         maxBodyLength: Number.POSITIVE_INFINITY,
-        maxContentLength: Number.POSITIVE_INFINITY,
+        // Any limit, an endless one too, has the library put a stream of its own before that of the socket, which does not end when it is destroyed.
+        maxContentLength: -1,
         // What goes to another host on its way is without what this one was told (follow-redirects). A body is sent once.
         maxRedirects: data === undefined ? 5 : 0,
         beforeRedirect: ({ href }: { href?: string }) => this.#refusePlain(new URL(href ?? 'none:'), purpose),
         ...(isLoopback(url.host) ? { proxy: false as const } : {}),
-        // It is counted from the beginning of the request: who sends a stream sees to it that that goes on.
-        timeout: data instanceof Readable ? 0 : silentTimeoutMs,
+        // It is counted from the beginning of the request to that of the answer: who sends a stream, or reads one, sees to it that that goes on.
+        timeout: data instanceof Readable ? 0 : this.silence.answerMs,
         validateStatus: () => true,
         transformRequest: (body: unknown) => body,
         ...(signal ? { signal } : {}),
