@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { isAlive, type ProcessName } from './process-life.ts'
 
 /** Where the id of a process means something: the machine, its boot and the PID namespace. */
 export const processPlace = z.object({ machine: z.string(), bootId: z.string(), pidNamespace: z.string() })
@@ -13,7 +14,7 @@ export function here(): ProcessPlace {
   own ??= {
     machine: textOf('/etc/machine-id') || hostname(),
     bootId: textOf('/proc/sys/kernel/random/boot_id'),
-    pidNamespace: readlinkSync('/proc/self/ns/pid'),
+    pidNamespace: pidNamespace(),
   }
   return own
 }
@@ -23,7 +24,26 @@ export function seenFromHere({ machine, bootId, pidNamespace }: ProcessPlace): '
   const place = here()
   if (machine !== place.machine) return 'unknown'
   if (bootId !== place.bootId) return 'gone'
-  return pidNamespace === place.pidNamespace ? 'looked for' : 'unknown'
+  return pidNamespace !== '' && pidNamespace === place.pidNamespace ? 'looked for' : 'unknown'
+}
+
+/** Whether a process is gone for certain. */
+export function isGone(process: ProcessName & ProcessPlace): boolean {
+  const seen = seenFromHere(process)
+  return seen === 'gone' || (seen === 'looked for' && !isAlive(process))
+}
+
+/** Whether a process runs for certain. */
+export function runsHere(process: ProcessName & ProcessPlace): boolean {
+  return seenFromHere(process) === 'looked for' && isAlive(process)
+}
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return ''
+  }
 }
 
 function textOf(path: string): string {

@@ -5,9 +5,10 @@ import { parseReference } from '../registry/image-reference.ts'
 import { mediaTypes } from '../registry/oci-documents.ts'
 import type { BuildTarget, Descriptor, ImageInfo, Registry, TransferOptions } from '../registry/registry.ts'
 import { notImplemented, refNotFound } from '../registry/registry-errors.ts'
+import { withBorrowedName } from './borrowed-name.ts'
 import { DockerEngine } from './engine.ts'
-import { engineStatus } from './engine-error.ts'
-import { pullByEngine, pushByEngine, repositoryOf } from './image-transfer.ts'
+import { findImage, nameImage, removeImageName } from './engine-images.ts'
+import { pullByEngine, pushByEngine } from './image-transfer.ts'
 
 /** What the engine names an image by: its configuration. */
 const configType = 'application/vnd.docker.container.image.v1+json'
@@ -16,18 +17,25 @@ const configType = 'application/vnd.docker.container.image.v1+json'
 export class DockerRegistry implements Registry {
   readonly place: string
   readonly #env: NodeJS.ProcessEnv
+  readonly #answerTimeoutMs: number | undefined
 
-  /** Connects to nothing yet. @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used. */
-  constructor(env: NodeJS.ProcessEnv = process.env) {
+  /**
+   * Connects to nothing yet.
+   *
+   * @param answerTimeoutMs how long the engine may take to say that it is there. Default: as `DockerEngine.version` has it.
+   * @throws {SlotpoolError} `CONFIG_INVALID` when the engine's address cannot be used.
+   */
+  constructor(env: NodeJS.ProcessEnv = process.env, { answerTimeoutMs }: { answerTimeoutMs?: number } = {}) {
     this.#env = env
+    this.#answerTimeoutMs = answerTimeoutMs
     const engine = new DockerEngine(env)
     this.place = `the Docker engine at ${engine.address.address}`
     engine.close()
   }
 
-  list(): Promise<string[]> {
-    return this.#with(async (engine) => {
-      const images = await engine.call('list images', engine.docker.listImages())
+  list(signal?: AbortSignal): Promise<string[]> {
+    return this.#with(signal, async (engine) => {
+      const images = await engine.call('list images', engine.docker.listImages(), signal)
       return images
         .flatMap((image) => image.RepoTags ?? [])
         .filter((name) => name !== '<none>:<none>')
@@ -35,13 +43,13 @@ export class DockerRegistry implements Registry {
     })
   }
 
-  async resolve(reference: string): Promise<Descriptor> {
-    return this.#with(async (engine) => toDescriptor(await this.#look(engine, reference)))
+  async resolve(reference: string, signal?: AbortSignal): Promise<Descriptor> {
+    return this.#with(signal, async (engine) => toDescriptor(await this.#look(engine, reference, signal)))
   }
 
-  inspect(reference: string): Promise<ImageInfo> {
-    return this.#with(async (engine) => {
-      const found = await this.#look(engine, reference)
+  inspect(reference: string, signal?: AbortSignal): Promise<ImageInfo> {
+    return this.#with(signal, async (engine) => {
+      const found = await this.#look(engine, reference, signal)
       const labels = found.Config?.Labels ?? {}
       const createdAtMs = Date.parse(found.Created)
       return {
@@ -64,25 +72,26 @@ export class DockerRegistry implements Registry {
     )
   }
 
-  async tag(source: string, target: string): Promise<void> {
-    await this.#with(async (engine) => {
-      await this.#look(engine, source)
-      await this.#name(engine, source, target)
+  async tag(source: string, target: string, signal?: AbortSignal): Promise<void> {
+    await this.#with(signal, async (engine) => {
+      await this.#look(engine, source, signal)
+      await nameImage(engine, source, target, signal)
     })
   }
 
-  async remove(reference: string): Promise<void> {
-    await this.#with(async (engine) => {
-      await this.#look(engine, reference)
-      await engine.call(`remove ${reference}`, engine.docker.getImage(reference).remove())
+  async remove(reference: string, signal?: AbortSignal): Promise<void> {
+    await this.#with(signal, async (engine) => {
+      await this.#look(engine, reference, signal)
+      await removeImageName(engine, reference, signal)
     })
   }
 
   async pull(reference: string, options: TransferOptions = {}): Promise<Descriptor> {
     refusePlainHttp(options)
-    return this.#with(async (engine) => {
+    const { signal } = options
+    return this.#with(signal, async (engine) => {
       await pullByEngine(engine, reference, options, this.#env)
-      return toDescriptor(await this.#look(engine, reference))
+      return toDescriptor(await this.#look(engine, reference, signal))
     })
   }
 
@@ -90,20 +99,16 @@ export class DockerRegistry implements Registry {
     refusePlainHttp(options)
     const { digest } = parseReference(remote)
     if (digest !== undefined) throw new SlotpoolError('USAGE', `image reference: got ${remote}, expected one without a digest to push to`)
-    return this.#with(async (engine) => {
-      const { Id } = await this.#look(engine, reference)
-      const before = await this.#find(engine, remote)
-      if (before?.Id === Id) return { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
-      // The engine pushes what it has under that very name.
-      await this.#name(engine, Id, remote)
-      let pushed: Descriptor | undefined
-      try {
-        pushed = { ...(await pushByEngine(engine, remote, options, this.#env)), mediaType: mediaTypes.dockerManifest }
-        return pushed
-      } finally {
-        if (before) await this.#giveBack(engine, remote, before.Id, pushed)
-        else await engine.call(`remove ${remote}`, engine.docker.getImage(remote).remove())
-      }
+    const { signal } = options
+    return this.#with(signal, async (engine) => {
+      const image = await this.#look(engine, reference, signal)
+      const owner = await findImage(engine, remote, signal)
+      const push = async (): Promise<Descriptor> => ({
+        ...(await pushByEngine(engine, remote, options, this.#env)),
+        mediaType: mediaTypes.dockerManifest,
+      })
+      if (owner?.Id === image.Id) return push()
+      return withBorrowedName(engine, { name: remote, image, owner }, (pushed) => pushed.digest, push, signal)
     })
   }
 
@@ -111,41 +116,17 @@ export class DockerRegistry implements Registry {
     return null
   }
 
-  async #name(engine: DockerEngine, source: string, target: string): Promise<void> {
-    const parsed = parseReference(target)
-    if (parsed.tag === undefined)
-      throw new SlotpoolError('USAGE', `image reference: got ${target}, expected a name with a tag, not a digest`)
-    const request = engine.docker.getImage(source).tag({ repo: repositoryOf(parsed), tag: parsed.tag })
-    await engine.call(`name ${source} ${target}`, request)
-  }
-
-  /** A name that stood for another image does so again. The engine has noted down by which digest it pushed under that name, and would keep the image for that. */
-  async #giveBack(engine: DockerEngine, name: string, id: string, pushed: Descriptor | undefined): Promise<void> {
-    await this.#name(engine, id, name)
-    if (pushed === undefined) return
-    const byDigest = `${repositoryOf(parseReference(name))}@${pushed.digest}`
-    if (await this.#find(engine, byDigest)) await engine.call(`remove ${byDigest}`, engine.docker.getImage(byDigest).remove())
-  }
-
-  async #look(engine: DockerEngine, reference: string): Promise<ImageInspectInfo> {
-    const found = await this.#find(engine, reference)
+  async #look(engine: DockerEngine, reference: string, signal: AbortSignal | undefined): Promise<ImageInspectInfo> {
+    const found = await findImage(engine, reference, signal)
     if (found === undefined) throw refNotFound(reference, this.place)
     return found
   }
 
-  async #find(engine: DockerEngine, reference: string): Promise<ImageInspectInfo | undefined> {
-    if (!/^(sha256:)?[0-9a-f]{64}$/.test(reference)) parseReference(reference)
-    try {
-      return await engine.call(`look at image ${reference}`, engine.docker.getImage(reference).inspect())
-    } catch (error) {
-      if (engineStatus(error) === 404) return undefined
-      throw error
-    }
-  }
-
-  async #with<T>(work: (engine: DockerEngine) => Promise<T>): Promise<T> {
+  /** An engine that takes a connection and says nothing would be waited for without end. */
+  async #with<T>(signal: AbortSignal | undefined, work: (engine: DockerEngine) => Promise<T>): Promise<T> {
     const engine = new DockerEngine(this.#env)
     try {
+      await engine.version(signal, this.#answerTimeoutMs)
       return await work(engine)
     } finally {
       engine.close()

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import Docker from 'dockerode'
+import { whenAborted } from '../../client/when-aborted.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { type EngineAddress, engineAddress } from './engine-address.ts'
 import { engineError } from './engine-error.ts'
@@ -60,19 +61,20 @@ export class DockerEngine {
    * Waits for one request.
    *
    * @param doing completes "docker could not …".
+   * @param signal gives up waiting; what the engine is about to do it may do all the same.
    * @throws {SlotpoolError} `DOCKER_UNAVAILABLE`, `DOCKER_REQUEST_FAILED` or `CANCELLED`.
    */
-  async call<T>(doing: string, request: Promise<T>): Promise<T> {
+  async call<T>(doing: string, request: Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
-      return await request
+      return await (signal ? unlessAborted(doing, request, signal) : request)
     } catch (error) {
       throw engineError(error, doing, this.address)
     }
   }
 
-  /** @throws {SlotpoolError} `DOCKER_UNAVAILABLE` when nothing answers, at the latest after {@link answerTimeoutMs}. */
-  async version(signal?: AbortSignal): Promise<EngineVersion> {
-    const bound = AbortSignal.timeout(answerTimeoutMs)
+  /** @throws {SlotpoolError} `DOCKER_UNAVAILABLE` when nothing answers, at the latest after `limitMs`; default: five seconds. */
+  async version(signal?: AbortSignal, limitMs: number = answerTimeoutMs): Promise<EngineVersion> {
+    const bound = AbortSignal.timeout(limitMs)
     const abortSignal = signal ? AbortSignal.any([signal, bound]) : bound
     // The types of dockerode leave out the options that it takes here.
     const ask = this.docker.version.bind(this.docker) as (options: { abortSignal: AbortSignal }) => Promise<Docker.DockerVersion>
@@ -81,7 +83,7 @@ export class DockerEngine {
       return { address: this.address.address, version: Version, apiVersion: ApiVersion }
     } catch (error) {
       const silent = bound.aborted && signal?.aborted !== true
-      const cause = silent ? new Error(`it took the connection but said nothing for ${answerTimeoutMs} ms`, { cause: error }) : error
+      const cause = silent ? new Error(`it took the connection but said nothing for ${limitMs} ms`, { cause: error }) : error
       throw engineError(cause, 'tell its version', this.address)
     }
   }
@@ -89,6 +91,21 @@ export class DockerEngine {
   /** Lets go of kept connections. */
   close(): void {
     this.#agent?.destroy()
+  }
+}
+
+/** Most requests of dockerode take no signal. */
+async function unlessAborted<T>(doing: string, request: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new SlotpoolError('CANCELLED', `docker was told to stop before it could ${doing}`, { cause: signal.reason }))
+    if (signal.aborted) abort()
+    else whenAborted(signal, abort)
+  })
+  try {
+    return await Promise.race([request, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { isAlive, type ProcessName } from '../process-life.ts'
-import { here, processPlace, seenFromHere } from '../process-place.ts'
+import type { ProcessName } from '../process-life.ts'
+import { here, processPlace } from '../process-place.ts'
 
 const schema = z.object({
   pid: z.int(),
@@ -31,15 +31,4 @@ export function readOwner(stateDir: string): OwnerRecord | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Whether the owner is gone for certain. A process of another machine or of another PID namespace cannot be looked for. */
-export function ownerIsGone(owner: OwnerRecord): boolean {
-  const seen = seenFromHere(owner)
-  return seen === 'gone' || (seen === 'looked for' && !isAlive(owner))
-}
-
-/** Whether the owner runs for certain. */
-export function ownerRuns(owner: OwnerRecord): boolean {
-  return seenFromHere(owner) === 'looked for' && isAlive(owner)
 }

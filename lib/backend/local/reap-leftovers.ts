@@ -2,9 +2,10 @@ import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { folderLockPath, ifFolderUnlocked } from '../folder-lock.ts'
+import { isGone } from '../process-place.ts'
 import { doom, removeDoomed } from './doomed.ts'
 import { endLeftBehind } from './end-server.ts'
-import { ownerIsGone, readOwner } from './owner-record.ts'
+import { readOwner } from './owner-record.ts'
 import { poolServers } from './pool-servers.ts'
 import { sharedStateDir, shortSocketFolder } from './server-places.ts'
 
@@ -56,10 +57,10 @@ async function reapShared(ownFolder: string): Promise<void> {
       const owner = readOwner(stateDir)
       // Its starter died before it wrote one: there is nothing in it. Where there is, it is not known whose it is.
       if (owner === undefined) removeEmpty(stateDir)
-      else if (owner.poolFolder !== ownFolder && ownerIsGone(owner)) {
+      else if (owner.poolFolder !== ownFolder && isGone(owner)) {
         const reap = async (): Promise<void> => {
           const still = readOwner(stateDir)
-          if (still === undefined || !ownerIsGone(still)) return
+          if (still === undefined || !isGone(still)) return
           await endLeftBehind(stateDir)
           rmSync(owner.socketPath, { force: true })
           doomShared(stateDir)

@@ -12,9 +12,9 @@ import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
 import { toolPath } from '../../sandbox/tool-path.ts'
 import { type DetachedProgram, detachedProgram } from '../detached-program.ts'
 import type { HostMount } from '../host-mounts.ts'
-import { here } from '../process-place.ts'
+import { here, runsHere } from '../process-place.ts'
 import { endLeftBehind, endProcess, endServer } from './end-server.ts'
-import { ownerRuns, readOwner, writeOwner } from './owner-record.ts'
+import { readOwner, writeOwner } from './owner-record.ts'
 import { serverLog } from './server-log.ts'
 import type { ServerPlaces } from './server-places.ts'
 import { aliveFile, type ServerRecord, writeRecord } from './server-record.ts'
@@ -88,7 +88,7 @@ function isShared({ folder, stateDir }: ServerPlaces): boolean {
 /** A server that still runs there has lost its pool: somebody removed the state folder, and nobody finds it again. */
 async function endForgotten(stateDir: string): Promise<void> {
   const owner = readOwner(stateDir)
-  if (owner === undefined || !ownerRuns(owner)) return
+  if (owner === undefined || !runsHere(owner)) return
   await endProcess(owner)
   await endLeftBehind(stateDir)
   await wipeSlotFolders(stateDir)

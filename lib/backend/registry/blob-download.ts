@@ -4,8 +4,9 @@ import { SlotpoolError } from '../../errors.ts'
 import type { Descriptor } from './registry.ts'
 import { digestMismatch } from './registry-errors.ts'
 import type { RemoteRepository } from './remote-repository.ts'
+import { unlessSilent } from './silence.ts'
 import { storing } from './store-failure.ts'
-import { unlessSilent, untilMoved } from './transfer-attempts.ts'
+import { untilMoved } from './transfer-attempts.ts'
 
 /** What a download is told, and tells. */
 export interface BlobTransfer {
@@ -72,10 +73,11 @@ class Download {
       this.bytes = 0
     }
     try {
-      for await (const chunk of unlessSilent(answer.body)) await this.#take(chunk)
+      for await (const chunk of unlessSilent(answer.body, this.#remote.connection.silence.bodyMs)) await this.#take(chunk)
     } catch (error) {
       if (error instanceof SlotpoolError) throw error
-      throw this.#cut((error as Error).message, error)
+      // Without the error itself: it may be the library's own, which has in it who asked.
+      throw this.#cut((error as Error).message)
     }
     if (this.bytes < sizeBytes) throw this.#cut(`it ended after ${this.bytes} of ${sizeBytes} bytes`)
   }
@@ -94,10 +96,9 @@ class Download {
     this.#transfer.onBytes(this.bytes)
   }
 
-  #cut(why: string, cause?: unknown): SlotpoolError {
+  #cut(why: string): SlotpoolError {
     const { host } = this.#remote.connection
     return new SlotpoolError('REGISTRY_REQUEST_FAILED', `the download of ${this.#blob.digest} from ${host} was cut: ${why}`, {
-      cause,
       retryable: true,
     })
   }

@@ -5,7 +5,6 @@ import type { BlobTransfer } from './blob-download.ts'
 import { digestOfFile } from './digest.ts'
 import type { Descriptor } from './registry.ts'
 import type { RegistryAnswer } from './registry-answer.ts'
-import { silentTimeoutMs } from './registry-connection.ts'
 import { digestMismatch } from './registry-errors.ts'
 import type { RemoteRepository } from './remote-repository.ts'
 import { storing } from './store-failure.ts'
@@ -101,10 +100,10 @@ class Upload {
     const { signal } = this.#transfer
     const from = this.bytes
     const to = this.#location as string
-    const { host, repository } = this.#remote.connection
+    const { host, repository, silence: limits } = this.#remote.connection
     const silence = new AbortController()
-    const why = new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${host} took nothing more of ${digest} for ${silentTimeoutMs} ms`)
-    const timer = setTimeout(() => silence.abort(why), silentTimeoutMs)
+    const why = new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${host} took nothing more of ${digest} for ${limits.answerMs} ms`)
+    const timer = setTimeout(() => silence.abort(why), limits.answerMs)
     try {
       const answer = await this.#remote.connection.expect([202, 201, 204], {
         method: 'PATCH',
@@ -153,7 +152,7 @@ class Upload {
       this.#location = undefined
       return
     }
-    const failure = await this.#remote.connection.failure(answer, request.purpose)
+    const failure = await this.#remote.connection.failure(answer, request)
     if (answer.status === 400 && /DIGEST_INVALID/.test(failure.message)) {
       throw new SlotpoolError('DIGEST_MISMATCH', `${digest} came to ${this.#remote.connection.host} as something else: ${failure.message}`)
     }

@@ -32,7 +32,8 @@ export function parseReference(text: string): ImageReference {
   const namesHost = first === 'localhost' || /[.:]/.test(first)
   const match = pattern.exec(namesHost ? text : `${dockerHost}/${text}`)
   const [, host = '', path = '', tag, digest] = match ?? []
-  if (match === null || path.length > 255) {
+  // Such as a port that is none, or an IPv4 address with a number too large.
+  if (match === null || path.length > 255 || !URL.canParse(`https://${host}`)) {
     throw new SlotpoolError('USAGE', `image reference: got ${JSON.stringify(text)}, expected [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST]`, {
       details: { got: text },
     })

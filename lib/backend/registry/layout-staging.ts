@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { processStat } from '../../sandbox/processes.ts'
-import { isAlive } from '../process-life.ts'
 import type { OciLayout } from './oci-layout.ts'
 import type { Descriptor } from './registry.ts'
+import { isAbandoned, stagingName } from './staging-name.ts'
 import { storing } from './store-failure.ts'
 
 /**
@@ -22,12 +20,9 @@ export class LayoutStaging implements AsyncDisposable {
 
   static async make(layout: OciLayout): Promise<LayoutStaging> {
     const parent = `${layout.folder}.incoming`
-    const ticks = (await processStat(process.pid).catch(() => undefined))?.startTicks ?? 0
-    const folder = join(parent, `${process.pid}-${ticks}-${randomBytes(4).toString('hex')}`)
-    await storing(`make ${folder}`, async () => {
-      await mkdir(folder, { recursive: true, mode: 0o700 })
-      if (process.platform === 'linux') await removeLeftovers(parent)
-    })
+    const folder = join(parent, await stagingName())
+    await storing(`make ${folder}`, () => mkdir(folder, { recursive: true, mode: 0o700 }))
+    if (process.platform === 'linux') await removeLeftovers(parent)
     return new LayoutStaging(layout, folder)
   }
 
@@ -66,10 +61,9 @@ export class LayoutStaging implements AsyncDisposable {
   }
 }
 
+/** What cannot be removed is in nobody's way. */
 async function removeLeftovers(parent: string): Promise<void> {
-  for (const name of await readdir(parent)) {
-    const [pid, startTicks] = name.split('-').map(Number)
-    if (pid === undefined || startTicks === undefined || Number.isNaN(pid + startTicks) || isAlive({ pid, startTicks })) continue
-    await rm(join(parent, name), { recursive: true, force: true })
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (isAbandoned(name)) await rm(join(parent, name), { recursive: true, force: true }).catch(() => {})
   }
 }

@@ -73,15 +73,28 @@ export class OciLayout {
     return check
   }
 
-  /** All that a manifest or an index names, itself included. What is missing of it names nothing more. */
-  async closure(root: Descriptor): Promise<Map<string, Descriptor>> {
+  /**
+   * All that a manifest or an index names, itself included. What is missing of it names nothing more.
+   *
+   * @param foreign is told what is of a type that nobody here knows: it may name more.
+   * @throws {SlotpoolError} when some of it cannot be read now.
+   */
+  async closure(root: Descriptor, foreign: (one: Descriptor) => void = () => {}): Promise<Map<string, Descriptor>> {
     const found = new Map([[root.digest, root]])
     const isIndex = indexTypes.includes(root.mediaType)
-    if (!isIndex && !manifestTypes.includes(root.mediaType)) return found
-    const content = await this.document(root).catch(() => undefined)
+    if (!isIndex && !manifestTypes.includes(root.mediaType)) {
+      foreign(root)
+      return found
+    }
+    const content = await this.document(root).catch((error: unknown) => {
+      if (error instanceof SlotpoolError && error.code === 'REF_NOT_FOUND') return undefined
+      throw error
+    })
     if (content === undefined) return found
     if (isIndex) {
-      for (const one of readIndex(content, root.digest)) for (const [digest, inner] of await this.closure(one)) found.set(digest, inner)
+      for (const one of readIndex(content, root.digest)) {
+        for (const [digest, inner] of await this.closure(one, foreign)) found.set(digest, inner)
+      }
       return found
     }
     const { config, layers } = readManifest(content, root.digest)
@@ -108,11 +121,28 @@ export class OciLayout {
     const kept = new Set(after.manifests.map((one) => one.digest))
     const gone = before.manifests.filter((one) => !kept.has(one.digest))
     if (gone.length === 0) return
-    const used = new Set<string>()
-    for (const one of after.manifests) for (const digest of (await this.closure(one)).keys()) used.add(digest)
+    const used = await this.#used(after)
+    // What cannot be told to be unused stays.
+    if (used === undefined) return
     for (const one of gone) {
-      for (const digest of (await this.closure(one)).keys()) if (!used.has(digest)) await this.#remove(digest)
+      const parts = await this.closure(one).catch(() => new Map([[one.digest, one]]))
+      for (const digest of parts.keys()) if (!used.has(digest)) await this.#remove(digest)
     }
+  }
+
+  /** All that names lead to; undefined where something that they name cannot be read now, or is of a type that nobody here knows. */
+  async #used(index: LayoutIndex): Promise<Set<string> | undefined> {
+    const used = new Set<string>()
+    let isKnown = true
+    const foreign = (): void => {
+      isKnown = false
+    }
+    try {
+      for (const one of index.manifests) for (const digest of (await this.closure(one, foreign)).keys()) used.add(digest)
+    } catch {
+      return undefined
+    }
+    return isKnown ? used : undefined
   }
 
   async #remove(digest: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { SlotpoolError } from '../../errors.ts'
+import { unlessSilent } from './silence.ts'
 
 /** What a registry answered; the body is to be read, or let go by `resume()`. */
 export interface RegistryAnswer {
@@ -10,15 +11,15 @@ export interface RegistryAnswer {
   url: string
 }
 
-/** All of a short body. @throws {SlotpoolError} `REGISTRY_REQUEST_FAILED` for a longer one. */
-export async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
+/** All of a short body. @throws {SlotpoolError} `REGISTRY_REQUEST_FAILED` for a longer one; what the stream fails with, or that it fell silent. */
+export async function readAll(body: Readable, maxBytes: number, silentMs: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of body) {
-    bytes += (chunk as Buffer).length
+  for await (const chunk of unlessSilent(body, silentMs)) {
+    bytes += chunk.length
     if (bytes > maxBytes)
       throw new SlotpoolError('REGISTRY_REQUEST_FAILED', `a registry sent more than ${maxBytes} bytes where that was the most expected`)
-    chunks.push(chunk as Buffer)
+    chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }

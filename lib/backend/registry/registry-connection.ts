@@ -8,24 +8,27 @@ import { flatHeaders, type RegistryAnswer, readAll, wordsOf } from './registry-a
 import { type Challenge, readChallenge } from './registry-challenge.ts'
 import { type KnownCredentials, knownCredentials } from './registry-credentials.ts'
 import { basic, readToken, tokenRequest } from './registry-token.ts'
+import { type Silence, usualSilence } from './silence.ts'
 
-/** A registry that says nothing for so long is as good as gone. The end of a large upload takes it a while. */
-export const silentTimeoutMs = 120_000
 /** Of an answer that says what went wrong, or who asks. */
 const maxWordsBytes = 64 * 1024
 
 const dockerApiHost = 'registry-1.docker.io'
 
-export interface RegistryRequest {
+/** What something is asked for, and how long. */
+export interface RequestAim {
+  /** To be read after "to". Named in its error. */
+  purpose: string
+  signal?: AbortSignal | undefined
+}
+
+export interface RegistryRequest extends RequestAim {
   method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** From `/v2/` on, or a whole address that the registry gave. */
   to: string
   headers?: Record<string, string>
   /** Made anew for each time that the request is sent. */
   body?: () => Buffer | Readable
-  signal?: AbortSignal | undefined
-  /** What the request is for, to be read after "to". Named in its error. */
-  purpose: string
 }
 
 export interface ConnectionOptions {
@@ -34,6 +37,8 @@ export interface ConnectionOptions {
   plainHttp?: boolean | undefined
   /** Where Docker's configuration is found. Default: the environment. */
   env?: NodeJS.ProcessEnv
+  /** Default: {@link usualSilence}. */
+  silence?: Silence
 }
 
 /**
@@ -43,6 +48,7 @@ export interface ConnectionOptions {
 export class RegistryConnection {
   readonly host: string
   readonly repository: string
+  readonly silence: Silence
   readonly #origin: string
   readonly #options: ConnectionOptions
   readonly #agents = { httpAgent: new HttpAgent({ keepAlive: true }), httpsAgent: new HttpsAgent({ keepAlive: true }) }
@@ -52,9 +58,12 @@ export class RegistryConnection {
   constructor({ host, repository }: { host: string; repository: string }, options: ConnectionOptions) {
     this.host = host
     this.repository = repository
+    this.silence = options.silence ?? usualSilence
     this.#options = options
-    const scheme = options.plainHttp || isLoopback(host) ? 'http' : 'https'
-    this.#origin = `${scheme}://${host === 'docker.io' ? dockerApiHost : host}`
+    const address = host === 'docker.io' ? dockerApiHost : host
+    const scheme = options.plainHttp || isLoopback(new URL(`http://${address}`).hostname) ? 'http' : 'https'
+    // In the one form that addresses of requests have: whose answer it is, is told by comparing them.
+    this.#origin = new URL(`${scheme}://${address}`).origin
   }
 
   /**
@@ -80,12 +89,22 @@ export class RegistryConnection {
   async expect(statuses: readonly number[], request: RegistryRequest): Promise<RegistryAnswer> {
     const answer = await this.send(request)
     if (statuses.includes(answer.status)) return answer
-    throw await this.failure(answer, request.purpose)
+    throw await this.failure(answer, request)
+  }
+
+  /** All of a short body. @throws {SlotpoolError} `REGISTRY_REQUEST_FAILED` for a longer one, or one that is cut; `CANCELLED`. */
+  async read(answer: RegistryAnswer, maxBytes: number, { purpose, signal }: RequestAim): Promise<Buffer> {
+    try {
+      return await readAll(answer.body, maxBytes, this.silence.bodyMs)
+    } catch (error) {
+      throw this.#notAll(error, purpose, signal, 'its answer was cut')
+    }
   }
 
   /** The error for an answer that is no success. */
-  async failure(answer: RegistryAnswer, purpose: string): Promise<SlotpoolError> {
-    const said = wordsOf(await readAll(answer.body, maxWordsBytes).catch(() => Buffer.alloc(0)))
+  async failure(answer: RegistryAnswer, { purpose, signal }: RequestAim): Promise<SlotpoolError> {
+    const said = wordsOf(await readAll(answer.body, maxWordsBytes, this.silence.bodyMs).catch(() => Buffer.alloc(0)))
+    if (signal?.aborted) return this.#notAll(undefined, purpose, signal, '')
     if (answer.status === 403) return this.#unauthorized(await knownCredentials(this.host, this.#options.env), purpose, said)
     return new SlotpoolError(
       'REGISTRY_REQUEST_FAILED',
@@ -131,19 +150,20 @@ export class RegistryConnection {
         responseType: 'stream',
         decompress: false,
         maxBodyLength: Number.POSITIVE_INFINITY,
-        maxContentLength: Number.POSITIVE_INFINITY,
+        // Any limit, an endless one too, has the library put a stream of its own before that of the socket, which does not end when it is destroyed.
+        maxContentLength: -1,
         // What goes to another host on its way is without what this one was told (follow-redirects). A body is sent once.
         maxRedirects: data === undefined ? 5 : 0,
         beforeRedirect: ({ href }: { href?: string }) => this.#refusePlain(new URL(href ?? 'none:'), purpose),
         ...(isLoopback(url.host) ? { proxy: false as const } : {}),
-        // It is counted from the beginning of the request: who sends a stream sees to it that that goes on.
-        timeout: data instanceof Readable ? 0 : silentTimeoutMs,
+        // It is counted from the beginning of the request to that of the answer: who sends a stream, or reads one, sees to it that that goes on.
+        timeout: data instanceof Readable ? 0 : this.silence.answerMs,
         validateStatus: () => true,
         transformRequest: (body: unknown) => body,
         ...(signal ? { signal } : {}),
       })
     } catch (error) {
-      throw this.#noAnswer(error, purpose, signal)
+      throw this.#notAll(error, purpose, signal, 'it gives no answer')
     }
     const finalUrl = (response.request as { res?: { responseUrl?: string } } | undefined)?.res?.responseUrl ?? url.href
     return { status: response.status, headers: flatHeaders(response.headers), body: response.data, url: finalUrl }
@@ -163,8 +183,8 @@ export class RegistryConnection {
       answer.body.resume()
       throw this.#unauthorized(known, purpose)
     }
-    if (answer.status !== 200) throw await this.failure(answer, `give a token to ${purpose}`)
-    return `Bearer ${readToken(await readAll(answer.body, maxWordsBytes), this.host)}`
+    if (answer.status !== 200) throw await this.failure(answer, { purpose: `give a token to ${purpose}`, signal })
+    return `Bearer ${readToken(await this.read(answer, maxWordsBytes, { purpose, signal }), this.host)}`
   }
 
   #refusePlain(url: URL, purpose: string): void {
@@ -194,19 +214,15 @@ export class RegistryConnection {
   }
 
   /** Without the library's own error: that has the request in it, and with it who asked. */
-  #noAnswer(error: unknown, purpose: string, signal: AbortSignal | undefined): SlotpoolError {
+  #notAll(error: unknown, purpose: string, signal: AbortSignal | undefined, why: string): SlotpoolError {
     if (signal?.aborted && signal.reason instanceof SlotpoolError) return signal.reason
     if (isCancel(error) || signal?.aborted) return new SlotpoolError('CANCELLED', `gave up before registry ${this.host} could ${purpose}`)
     const ours = withinCauses(error)
     if (ours) return ours
     const { message, code } = error as { message: string; code?: string }
-    return new SlotpoolError(
-      'REGISTRY_REQUEST_FAILED',
-      `registry ${this.host} could not ${purpose}: it gives no answer (${message || code})`,
-      {
-        details: { host: this.host, ...(code === undefined ? {} : { code }) },
-      },
-    )
+    return new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${this.host} could not ${purpose}: ${why} (${message || code})`, {
+      details: { host: this.host, ...(code === undefined ? {} : { code }) },
+    })
   }
 }
 

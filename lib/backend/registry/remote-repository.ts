@@ -3,7 +3,6 @@ import { checkContent, digestOf } from './digest.ts'
 import type { ImageReference } from './image-reference.ts'
 import { indexTypes, manifestTypes, maxDocumentBytes } from './oci-documents.ts'
 import type { Descriptor } from './registry.ts'
-import { readAll } from './registry-answer.ts'
 import { type ConnectionOptions, RegistryConnection } from './registry-connection.ts'
 import { digestMismatch, notImplemented, refNotFound } from './registry-errors.ts'
 
@@ -40,8 +39,8 @@ export class RemoteRepository {
       answer.body.resume()
       throw refNotFound(`${connection.repository}${name.startsWith('sha256:') ? '@' : ':'}${name}`, `registry ${connection.host}`)
     }
-    if (answer.status !== 200) throw await connection.failure(answer, request.purpose)
-    const content = await readAll(answer.body, maxDocumentBytes)
+    if (answer.status !== 200) throw await connection.failure(answer, request)
+    const content = await connection.read(answer, maxDocumentBytes, request)
     const named = name.startsWith('sha256:') ? name : answer.headers['docker-content-digest']
     const digest = digestOf(content)
     const what = `the manifest ${name} of ${connection.host}/${connection.repository}`

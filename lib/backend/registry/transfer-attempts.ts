@@ -5,8 +5,6 @@ import { cancelled } from './registry-errors.ts'
 /** After so many attempts in a row that moved nothing, a transfer is given up. */
 const fruitlessAttempts = 5
 const firstPauseMs = 50
-/** No byte for so long, and the connection counts as cut. */
-export const silentBodyMs = 60_000
 
 /**
  * Has a transfer go on after its connection was cut, from where it is: `attempt` resolves when it is over, and rejects where it came no further.
@@ -31,18 +29,5 @@ export async function untilMoved(
       if (fruitless === fruitlessAttempts) throw error
       if (fruitless > 0) await delay(firstPauseMs * 2 ** fruitless, undefined, signal ? { signal } : {}).catch(() => {})
     }
-  }
-}
-
-/** Destroys a stream that gives nothing for {@link silentBodyMs}. */
-export async function* unlessSilent(body: AsyncIterable<Uint8Array> & { destroy(error: Error): void }): AsyncGenerator<Uint8Array> {
-  const timer = setTimeout(() => body.destroy(new Error(`nothing came for ${silentBodyMs} ms`)), silentBodyMs)
-  try {
-    for await (const chunk of body) {
-      timer.refresh()
-      yield chunk
-    }
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -40,6 +40,10 @@ t.test('what is none is refused', async (t) => {
     'h.example/A',
     `a:${'x'.repeat(129)}`,
     'x'.repeat(300),
+    'h.example:99999/a',
+    '1.2.3.999/a',
+    'h.1/a',
+    '[::1::]:5000/a',
   ]
   for (const text of bad) t.throws(() => parseReference(text), { code: 'USAGE', message: /expected \[HOST\[:PORT\]\/\]NAME/ }, text)
 })

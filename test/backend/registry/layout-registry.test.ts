@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, truncateSync } from 'node:fs'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
-import { described, one, putSmallImage, type SmallImage } from '../../fixtures/small-image.ts'
+import { mediaTypes } from '../../../lib/backend/registry/oci-documents.ts'
+import { described, json, one, putSmallImage, type SmallImage, wire } from '../../fixtures/small-image.ts'
 
 function layout(t: Test): { registry: LayoutRegistry; folder: string; blobs: () => string[] } {
   const folder = join(t.testdir(), 'images')
@@ -75,6 +76,35 @@ t.test('an image goes with its last name, and what others share with it stays', 
   await registry.remove('mine:2')
   await registry.remove('host.example/other:x')
   t.same(blobs(), [])
+})
+
+t.test('nothing is removed while it cannot be told what the other names lead to', async (t) => {
+  const { registry, folder, blobs } = layout(t)
+  const target = registry.buildTarget()
+  const first = await putSmallImage(target, 'mine:1')
+  const [config, ...layers] = first.blobs.map((blob) => wire(blob.descriptor))
+  const second = described(mediaTypes.ociManifest, json({ schemaVersion: 2, config, layers, annotations: { second: 'yes' } }))
+  await target.put(second.descriptor, one(second.content))
+  await target.tag(second.descriptor, 'mine:2')
+  const before = blobs()
+  const indexFile = join(folder, 'index.json')
+  const named = readFileSync(indexFile, 'utf8')
+  const manifest = join(folder, 'blobs', 'sha256', second.descriptor.digest.slice('sha256:'.length))
+  writeFileSync(manifest, 'damaged')
+  await registry.remove('mine:1')
+  t.same(blobs(), before, 'one is damaged')
+  writeFileSync(manifest, second.content)
+  const index = JSON.parse(named)
+  index.manifests[1].mediaType = 'application/vnd.example.new+json'
+  writeFileSync(indexFile, JSON.stringify(index))
+  await registry.remove('mine:1')
+  t.same(blobs(), before, 'one is of a type that nobody here knows')
+  writeFileSync(indexFile, named)
+  await registry.remove('mine:1')
+  t.same(
+    blobs(),
+    before.filter((name) => name !== first.manifest.digest.slice('sha256:'.length)),
+  )
 })
 
 t.test('content is checked whenever it is taken or given', async (t) => {

@@ -1,15 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createSign, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer, request as httpRequest, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
 import { imageRegistry, registryUser, storedBlob } from '../../fixtures/image-registry.ts'
 import { registrySkip } from '../../fixtures/require-service.ts'
+import { scriptedRegistry } from '../../fixtures/scripted-registry.ts'
 import { putSmallImage } from '../../fixtures/small-image.ts'
 import { withVariable } from '../../fixtures/with-variable.ts'
 
@@ -65,6 +64,9 @@ t.test('a registry that asks for a password', { skip }, async (t) => {
   write({ auths: { [host]: registryUser } })
   t.same(await there.pull(remote), manifest)
   await t.rejects(there.pull(`${host}/mine:2`), { code: 'REF_NOT_FOUND' })
+  const otherForm = host.replace('127.0.0.1', '127.1')
+  write({ auths: { [otherForm]: registryUser } })
+  t.same(await there.pull(`${otherForm}/mine:1`, { plainHttp: true }), manifest, 'whatever form its address is written in')
 })
 
 t.test('who is sent on to another host tells it nothing', { skip }, async (t) => {
@@ -72,14 +74,14 @@ t.test('who is sent on to another host tells it nothing', { skip }, async (t) =>
   const { write } = dockerConfig(t)
   const told: (string | undefined)[] = []
   let asks = false
-  const elsewhere = await listening(t, (request, response) => {
+  const elsewhere = await scriptedRegistry(t, (request, response) => {
     told.push(request.headers.authorization)
     if (asks) response.writeHead(401, { 'www-authenticate': 'Basic realm="elsewhere"' }).end()
     else response.end(readFileSync(storedBlob(folder, request.url?.slice(1) ?? '')))
   })
   let target = `http://${elsewhere}`
   // As a registry does that has its blobs with somebody else.
-  const front = await listening(t, (request, response) => {
+  const front = await scriptedRegistry(t, (request, response) => {
     const [, digest] = /\/blobs\/(sha256:[0-9a-f]+)$/.exec(request.url ?? '') ?? []
     if (digest !== undefined && request.headers.authorization !== undefined && request.method === 'GET') {
       response.writeHead(307, { location: `${target}/${digest}` }).end()
@@ -107,17 +109,6 @@ t.test('who is sent on to another host tells it nothing', { skip }, async (t) =>
   await t.rejects(pull('plain'), { code: 'REGISTRY_REQUEST_FAILED', retryable: false, message: /expected https/ })
 })
 
-async function listening(t: Test, answer: RequestListener): Promise<string> {
-  const server = createServer(answer)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
 const withoutOpenssl = spawnSync('openssl', ['version']).error ? 'needs the program openssl' : false
 
 t.test('a registry that sends for a token', { skip: skip || withoutOpenssl }, async (t) => {
@@ -128,7 +119,7 @@ t.test('a registry that sends for a token', { skip: skip || withoutOpenssl }, as
   const chain = readFileSync(certificate, 'utf8').replace(/-----[A-Z ]+-----|\n/g, '')
   const asked: URLSearchParams[] = []
   // Gives whoever has the right password, or the right identity token, what is asked for.
-  const tokens = await listening(t, async (request, response) => {
+  const tokens = await scriptedRegistry(t, async (request, response) => {
     let form = ''
     for await (const chunk of request) form += chunk
     const query = form === '' ? new URL(request.url ?? '/', 'http://x').searchParams : new URLSearchParams(form)

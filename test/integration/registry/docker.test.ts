@@ -20,13 +20,9 @@ const docker = new Docker()
 
 /** An image of one small file on the engine; gone when the test is over, with what the test calls it beside. */
 async function engineImage(t: Test, ...otherNames: string[]): Promise<{ name: string; id: string }> {
-  const tar = pack()
-  tar.entry({ name: 'file' }, testName())
-  tar.finalize()
   const name = `slotpool/test:${testName()}`
   const [repo, tag] = name.split(':')
-  const stream = await docker.importImage(Readable.from([await buffer(tar)]), { repo, tag })
-  await buffer(stream as Readable)
+  await buffer((await docker.importImage(await fileTar(), { repo, tag })) as Readable)
   const names = [name, ...otherNames]
   t.teardown(() =>
     Promise.all(
@@ -39,6 +35,26 @@ async function engineImage(t: Test, ...otherNames: string[]): Promise<{ name: st
     ),
   )
   return { name, id: (await docker.getImage(name).inspect()).Id }
+}
+
+/** One without any name. */
+async function namelessImage(t: Test): Promise<string> {
+  const said = (await buffer((await docker.importImage(await fileTar())) as Readable)).toString()
+  const [id = ''] = /sha256:[0-9a-f]{64}/.exec(said) ?? []
+  t.teardown(() =>
+    docker
+      .getImage(id)
+      .remove({ force: true })
+      .catch(() => {}),
+  )
+  return id
+}
+
+async function fileTar(): Promise<Readable> {
+  const tar = pack()
+  tar.entry({ name: 'file' }, testName())
+  tar.finalize()
+  return Readable.from([await buffer(tar)])
 }
 
 t.test('images of a Docker engine', { skip: (await dockerSkip()) || (await registrySkip()) }, async (t) => {
@@ -106,6 +122,38 @@ t.test('images of a Docker engine', { skip: (await dockerSkip()) || (await regis
     await engine.push(second.name, remote)
     t.equal((await engine.resolve(remote)).digest, first.id)
     t.same((await engine.inspect(second.name)).remoteDigests, [], 'and nothing of the other is kept for it')
+  })
+
+  t.test('what nothing else refers to keeps the name that it was pushed by', async (t) => {
+    const [bare, used] = [await namelessImage(t), await namelessImage(t)]
+    t.match(await engine.push(bare, `${host}/bare:1`), { digest: /^sha256:/ })
+    t.match(await engine.resolve(`${host}/bare:1`), { digest: bare })
+    const container = await docker.createContainer({ Image: used, Cmd: ['x'] })
+    t.teardown(() => container.remove())
+    t.match(await engine.push(used, `${host}/bare:2`), { digest: /^sha256:/ }, 'where a container uses it, too')
+    const { id, name } = await engineImage(t)
+    await engine.tag(name, `${host}/bare:3`)
+    t.teardown(() => engine.remove(`${host}/bare:3`))
+    const nameless = await namelessImage(t)
+    await engine.push(nameless, `${host}/bare:3`)
+    t.equal((await engine.resolve(`${host}/bare:3`)).digest, id)
+    t.ok(await engine.resolve(nameless), 'and its digest where the name stood for another')
+  })
+
+  t.test('a digest that the engine knew before a push it knows afterwards', async (t) => {
+    const layout = new LayoutRegistry(join(t.testdir(), 'images'))
+    const { manifest } = await putSmallImage(layout.buildTarget(), 'mine:1')
+    await layout.push('mine:1', `${host}/pinned:1`)
+    const pinned = `${host}/pinned@${manifest.digest}`
+    const taken = `${host}/pinned:taken`
+    const { id } = await engineImage(t, pinned, taken, `${host}/pinned:2`)
+    await engine.pull(pinned)
+    await engine.push(pinned, `${host}/pinned:2`)
+    t.ok(await engine.resolve(pinned), 'of the repository that it was pushed to')
+    await engine.tag(id, taken)
+    await engine.push(pinned, taken)
+    t.equal((await engine.resolve(taken)).digest, id)
+    t.ok(await engine.resolve(pinned), 'and under a name that stood for another image')
   })
 
   t.test('who gives up a transfer leaves neither an image nor a name', async (t) => {

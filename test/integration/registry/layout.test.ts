@@ -1,15 +1,19 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { here as thisPlace } from '../../../lib/backend/process-place.ts'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
 import { mediaTypes } from '../../../lib/backend/registry/oci-documents.ts'
 import type { Descriptor, TransferProgress } from '../../../lib/backend/registry/registry.ts'
+import { stagingNameOf } from '../../../lib/backend/registry/staging-name.ts'
 import { cuttingFront } from '../../fixtures/cutting-front.ts'
 import { imageRegistry, storedBlob } from '../../fixtures/image-registry.ts'
 import { registrySkip } from '../../fixtures/require-service.ts'
 import { described, json, one, putSmallImage, wire } from '../../fixtures/small-image.ts'
 
 const mebibyte = 1024 * 1024
+/** Larger than any id of a process. */
+const nobody = 4_194_305
 
 function layoutIn(root: string, name: string): { registry: LayoutRegistry; left: () => string[] } {
   const folder = join(root, name)
@@ -140,8 +144,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
     }
     await t.rejects(there.pull(remote, { signal: controller.signal, onProgress }), { code: 'CANCELLED' })
     t.same([await there.list(), left()], [[], []])
-    // As a process that was killed leaves it: nobody has this id for longer than a boot.
-    mkdirSync(join(`${there.place}.incoming`, '4194304-1-dead'), { recursive: true })
+    mkdirSync(join(`${there.place}.incoming`, stagingNameOf({ ...thisPlace(), pid: nobody, startTicks: 1 })), { recursive: true })
     await there.pull(remote)
     t.notOk(left().includes('incoming'))
   })
