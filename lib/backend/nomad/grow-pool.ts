@@ -73,17 +73,19 @@ async function grow(
   signal: AbortSignal,
   begin: (() => Promise<Registered | null>) | undefined,
 ): Promise<void> {
-  const note = (registered: Registered | null): Registered | null => {
-    if (registered !== null) growth.changedTo = registered.JobModifyIndex
+  const noted = async (change: Promise<Registered | null>): Promise<Registered | null> => {
+    const registered = await change
+    if (registered === null) return null
+    growth.changedTo = registered.JobModifyIndex
+    // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
+    await pool.token.ensure(signal)
     return registered
   }
-  const ensureCount = async (): Promise<Registered | null> => note(await raiseCount(pool, count, signal))
-  const registered = begin ? note(await begin()) : await ensureCount()
+  const ensureCount = (): Promise<Registered | null> => noted(raiseCount(pool, count, signal))
+  const registered = await (begin ? noted(begin()) : ensureCount())
   const isNew = registered !== null && before.length === 0
   const reaping = isNew ? reapLeftovers(pool, signal) : undefined
   try {
-    // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
-    if (isNew) await pool.token.ensure(signal)
     const dead = new Set(before.filter(endedByItself).map((one) => one.ID))
     // Nomad replaces neither what failed nor what ended well unless it has reason to look. What a change adds replaces nothing.
     const isShort = (registered === null || (!begin && dead.size > 0)) && before.filter(isLive).length < count

@@ -79,19 +79,6 @@ export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signa
   }
 }
 
-/**
- * Lowers the count of the newest group of a job that is still as `modifyIndex` says. One that has none then is left out where others have any: the
- * pool is as it was before that group.
- *
- * @returns null when somebody changed the job since or it is gone.
- */
-export async function lowerCount(pool: NomadPool, count: number, modifyIndex: number, signal: AbortSignal): Promise<Registered | null> {
-  const job = await readJob(pool.client, pool.jobId, signal)
-  const [newest] = poolGroups(job)
-  if (job === null || newest === undefined || job.JobModifyIndex !== modifyIndex) return null
-  return unlessChanged(setGroupCount(pool, job, newest.name, count))
-}
-
 /** Sets the count of one group. One that has none then goes, where others have any. */
 export function setGroupCount(pool: NomadPool, job: Job, group: string, count: number): Promise<Registered> {
   const others = poolGroups(job).some((one) => one.name !== group && one.count > 0)

@@ -2,13 +2,13 @@ import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, allocationIndex, allocationRun, hasEnded, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
-import { deregisterJob, readJob } from '../../nomad/jobs.ts'
+import { deregisterJob, readJob, setJobStopped } from '../../nomad/jobs.ts'
 import { poolGroups } from '../../nomad/pool-groups.ts'
 import { allocationEndpoint, isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
-import { lowerCount } from './pool-count.ts'
-import { stopJob, waitUntilRemoved } from './removal.ts'
+import { setGroupCount, unlessChanged } from './pool-count.ts'
+import { waitUntilRemoved } from './removal.ts'
 
 /** Taking back is not the caller's to give up, so its requests have a bound of their own. */
 const undoWithinMs = 60_000
@@ -27,7 +27,10 @@ const statusTimeoutMs = 2_000
  */
 export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown): Promise<never> {
   if (growth.changedTo === null) {
-    await undoToken(pool, AbortSignal.timeout(undoWithinMs))
+    await undoToken(pool, AbortSignal.timeout(undoWithinMs)).catch((undoError) => {
+      // Where it cannot be taken back, it is found later.
+      if (!(undoError instanceof SlotpoolError)) throw undoError
+    })
     throw error
   }
   let left: readonly AllocationStub[]
@@ -41,13 +44,14 @@ export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown
   throw extended(error, `Nomad is still ending ${names.join(', ')}: a pull that is under way goes on to its end`, { stillEnding: names })
 }
 
-/** A token that was made for a job which was never registered. Where it cannot be taken back, it is found later. */
+/**
+ * Removes the token that this process made, where there is no job. Another process may register one at this very moment, whose tasks wait for the
+ * token: so the job is looked for once more, and whoever registers one looks for the token once more.
+ */
 async function undoToken(pool: NomadPool, signal: AbortSignal): Promise<void> {
-  try {
-    if ((await readJob(pool.client, pool.jobId, signal)) === null) await pool.token.undo(signal)
-  } catch (error) {
-    if (!(error instanceof SlotpoolError)) throw error
-  }
+  if ((await readJob(pool.client, pool.jobId, signal)) !== null) return
+  await pool.token.undo(signal)
+  if ((await readJob(pool.client, pool.jobId, signal)) !== null) await pool.token.ensure(signal)
 }
 
 function extended(error: unknown, words: string, details: Record<string, unknown>): SlotpoolError {
@@ -57,20 +61,29 @@ function extended(error: unknown, words: string, details: Record<string, unknown
 
 /** @returns the allocations that Nomad has not ended yet, and will. */
 async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<readonly AllocationStub[]> {
+  // In this order: what changes the job after it was read makes the change below fail.
+  const job = await readJob(pool.client, pool.jobId, signal)
   const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
-  const [newest, ...earlier] = poolGroups(await readJob(pool.client, pool.jobId, signal))
-  const grown = allocations.filter((one) => isLive(one) && one.TaskGroup === newest?.name)
+  const [newest, ...earlier] = poolGroups(job)
+  if (job === null || newest === undefined || job.JobModifyIndex !== changedTo) return []
+  const grown = allocations.filter((one) => isLive(one) && one.TaskGroup === newest.name)
   const kept = await keptCount(pool, growth, grown, signal)
-  const lowered = await lowerCount(pool, kept, changedTo, signal)
-  if (lowered === null) return []
-  await waitForEvaluation(pool.client, lowered.EvalID, signal)
-  if (kept > 0 || earlier.some(({ count }) => count > 0))
-    return stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
-  await stopJob(pool, signal)
-  const left = await stillEnding(pool, () => true, signal)
-  await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
-  await pool.token.undo(signal)
+  const goesOn = kept > 0 || earlier.some(({ count }) => count > 0)
+  const changed = await unlessChanged(goesOn ? setGroupCount(pool, job, newest.name, kept) : setJobStopped(pool.client, job))
+  if (changed === null) return []
+  await waitForEvaluation(pool.client, changed.EvalID, signal)
+  if (goesOn) return stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
+  // Another process that makes the pool again at this moment has containers of its own in the list.
+  const left = await stillEnding(pool, (one) => one.CreateIndex < changed.JobModifyIndex || one.DesiredStatus !== 'run', signal)
+  await forgetJob(pool, changed.JobModifyIndex, signal)
   return left
+}
+
+/** Forgets the job that this process stopped, and its token, unless somebody made the pool again since. */
+async function forgetJob(pool: NomadPool, stoppedAt: number, signal: AbortSignal): Promise<void> {
+  const job = await readJob(pool.client, pool.jobId, signal)
+  if (job?.JobModifyIndex === stoppedAt) await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
+  await undoToken(pool, signal)
 }
 
 async function stillEnding(pool: NomadPool, removed: (one: AllocationStub) => boolean, signal: AbortSignal): Promise<AllocationStub[]> {

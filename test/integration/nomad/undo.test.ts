@@ -1,13 +1,15 @@
 import t from 'tap'
+import type { Container } from '../../../lib/backend/backend.ts'
 import type { NomadPool } from '../../../lib/backend/nomad/nomad-pool.ts'
 import { undoGrowth } from '../../../lib/backend/nomad/undo-growth.ts'
-import { VariableToken } from '../../../lib/backend/nomad/variable-token.ts'
 import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
 import { SlotpoolError } from '../../../lib/errors.ts'
 import { allocationRun } from '../../../lib/nomad/allocations.ts'
 import { readJob, setJobCount } from '../../../lib/nomad/jobs.ts'
+import { readVariable } from '../../../lib/nomad/variables.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { meanwhile } from '../../fixtures/nomad-meanwhile.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
 
@@ -23,26 +25,7 @@ t.test('a growth that is taken back', { skip }, async (t) => {
   const backend = test.backend()
   const containers = await backend.grow(3)
   const [first, second] = containers
-  const name = test.jobId.replace('slotpool-', '')
-  const pool: NomadPool = {
-    client: agent.client,
-    jobId: test.jobId,
-    job: {
-      pool: name,
-      image,
-      slots: 2,
-      isolation: 'auto',
-      network: 'outbound',
-      limits: {},
-      networkAllow: [],
-      mounts: [],
-      placement: {},
-      version: '0',
-    },
-    token: new VariableToken(agent.client, name),
-    answered: new Set((await test.running()).map(allocationRun)),
-    notice: () => {},
-  }
+  const pool: NomadPool = { ...test.parts(), answered: new Set((await test.running()).map(allocationRun)) }
   const index = async () => (await readJob(agent.client, test.jobId))?.JobModifyIndex ?? 0
   const why = new SlotpoolError('CANCELLED', 'enough')
   const ranBefore = new Set([first?.id ?? ''])
@@ -78,6 +61,32 @@ t.test('a growth that is taken back', { skip }, async (t) => {
     t.equal(await readJob(agent.client, test.jobId), null)
     t.equal((await test.running()).length, 0)
   })
+})
+
+t.test('a pool that another makes again while it is taken back is the other\u2019s', { skip }, async (t) => {
+  const image = await builtImage(t)
+  const agent = await nomadAgent(t)
+  const test = nomadPool(t, agent, { image })
+  const pool = test.parts()
+  await pool.token.ensure()
+  await test.backend().grow(1)
+  const job = await readJob(agent.client, test.jobId)
+  let other: Container[] = []
+  let times = 0
+  meanwhile(
+    pool.client,
+    'after',
+    ({ path }) => path === '/v1/jobs' && times++ === 0,
+    async () => {
+      other = await test.backend().grow(1)
+    },
+  )
+  const why = new SlotpoolError('CANCELLED', 'enough')
+  await t.rejects(undoGrowth(pool, { ranBefore: new Set(), changedTo: job?.JobModifyIndex ?? 0 }, why), why)
+  t.equal(other.filter((one) => one.state === 'ready').length, 1)
+  t.match(await test.backend().list(), [{ id: other.find((one) => one.state === 'ready')?.id, state: 'ready' }])
+  t.equal(await test.count(), 1)
+  t.ok(await readVariable(agent.client, `nomad/jobs/${test.jobId}`), 'its token is there')
 })
 
 t.test('a manager that waits for a container which another takes back makes it again', { skip }, async (t) => {
