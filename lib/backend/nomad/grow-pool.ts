@@ -8,7 +8,7 @@ import { endedByItself, isLive } from './containers.ts'
 import { withNodes } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
-import { addGroup, raiseCount } from './pool-count.ts'
+import { addGroup, type CountChange, raiseCount } from './pool-count.ts'
 import { PoolWatch } from './pool-watch.ts'
 import { PullNotices } from './pull-notices.ts'
 import { Readiness } from './readiness.ts'
@@ -22,6 +22,8 @@ export interface Growth {
   readonly ranBefore: ReadonlySet<string>
   /** The job's index after this process changed its count the last time; null while it did not. */
   changedTo: number | null
+  /** The group that this process added to change the pool, with the count that it last gave it; null where it only made the pool larger. */
+  added: { name: string; count: number } | null
 }
 
 /**
@@ -50,13 +52,14 @@ async function growBy(
   pool: NomadPool,
   countFor: (live: readonly AllocationStub[]) => number,
   signal: AbortSignal,
-  begin?: () => Promise<Registered | null>,
+  begin?: () => Promise<CountChange | null>,
 ): Promise<void> {
   throwIfCancelled(signal)
   const { value: before } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
   const growth: Growth = {
     ranBefore: new Set(before.filter((one) => isLive(one) && serverRuns(one)).map((one) => one.ID)),
     changedTo: null,
+    added: null,
   }
   try {
     await grow(pool, countFor(before.filter(isLive)), before, growth, signal, begin)
@@ -71,17 +74,18 @@ async function grow(
   before: readonly AllocationStub[],
   growth: Growth,
   signal: AbortSignal,
-  begin: (() => Promise<Registered | null>) | undefined,
+  begin: (() => Promise<CountChange | null>) | undefined,
 ): Promise<void> {
-  const noted = async (change: Promise<Registered | null>): Promise<Registered | null> => {
+  const noted = async (change: Promise<CountChange | null>): Promise<CountChange | null> => {
     const registered = await change
     if (registered === null) return null
     growth.changedTo = registered.JobModifyIndex
+    if (registered.added || registered.newest.name === growth.added?.name) growth.added = registered.newest
     // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
     await pool.token.ensure(signal)
     return registered
   }
-  const ensureCount = (): Promise<Registered | null> => noted(raiseCount(pool, count, signal))
+  const ensureCount = (): Promise<CountChange | null> => noted(raiseCount(pool, count, signal))
   const registered = await (begin ? noted(begin()) : ensureCount())
   const isNew = registered !== null && before.length === 0
   const reaping = isNew ? reapLeftovers(pool, signal) : undefined

@@ -4,6 +4,7 @@ import { type AllocationStub, allocationIndex, allocationRun, hasEnded, listJobA
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { deregisterJob, readJob, setJobStopped } from '../../nomad/jobs.ts'
 import { poolGroups } from '../../nomad/pool-groups.ts'
+import { throwIfCancelled } from './cancelled.ts'
 import { allocationEndpoint, isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -23,7 +24,8 @@ const statusTimeoutMs = 2_000
  * Takes back what a growth changed, then throws `error`, which ended it. What could not be taken back is added to its message.
  *
  * The count of the newest group goes back to what ran before, or to the highest container that somebody leased a slot of in the meantime. A count that
- * another process changed since is that process's, and stays.
+ * another process changed since is that process's, and stays. The group of a change goes also where others changed the rest of the job, and where it cannot go
+ * the error says so.
  */
 export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown): Promise<never> {
   if (growth.changedTo === null) {
@@ -33,15 +35,23 @@ export async function undoGrowth(pool: NomadPool, growth: Growth, error: unknown
     })
     throw error
   }
-  let left: readonly AllocationStub[]
+  let left: Left
   try {
     left = await undo(pool, growth, growth.changedTo, AbortSignal.timeout(undoWithinMs))
   } catch (undoError) {
     throw extended(error, `taking back what was begun failed too: ${(undoError as Error).message}`, { job: pool.jobId })
   }
-  if (left.length === 0) throw error
-  const names = left.map((one) => one.Name)
-  throw extended(error, `Nomad is still ending ${names.join(', ')}: a pull that is under way goes on to its end`, { stillEnding: names })
+  const { ending, stays } = left
+  const names = ending.map((one) => one.Name)
+  let told = error
+  if (names.length > 0) {
+    told = extended(told, `Nomad is still ending ${names.join(', ')}: a pull that is under way goes on to its end`, { stillEnding: names })
+  }
+  if (stays !== undefined) {
+    const group = growth.added?.name
+    told = extended(told, `group ${group} of job ${pool.jobId} stays the newest, so that the pool grows by it: ${stays}`, { group, stays })
+  }
+  throw told
 }
 
 /**
@@ -59,24 +69,44 @@ function extended(error: unknown, words: string, details: Record<string, unknown
   return new SlotpoolError(code, `${message}; ${words}`, { cause: error, details: { ...known, ...details }, retryable })
 }
 
-/** @returns the allocations that Nomad has not ended yet, and will. */
-async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<readonly AllocationStub[]> {
-  // In this order: what changes the job after it was read makes the change below fail.
-  const job = await readJob(pool.client, pool.jobId, signal)
-  const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
-  const [newest, ...earlier] = poolGroups(job)
-  if (job === null || newest === undefined || job.JobModifyIndex !== changedTo) return []
-  const grown = allocations.filter((one) => isLive(one) && one.TaskGroup === newest.name)
-  const kept = await keptCount(pool, growth, grown, signal)
-  const goesOn = kept > 0 || earlier.some(({ count }) => count > 0)
-  const changed = await unlessChanged(goesOn ? setGroupCount(pool, job, newest.name, kept) : setJobStopped(pool.client, job))
-  if (changed === null) return []
-  await waitForEvaluation(pool.client, changed.EvalID, signal)
-  if (goesOn) return stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
-  // Another process that makes the pool again at this moment has containers of its own in the list.
-  const left = await stillEnding(pool, (one) => one.CreateIndex < changed.JobModifyIndex || one.DesiredStatus !== 'run', signal)
-  await forgetJob(pool, changed.JobModifyIndex, signal)
-  return left
+/** What could not be taken back. */
+interface Left {
+  /** Allocations that Nomad has not ended yet, and will. */
+  ending: readonly AllocationStub[]
+  /** Why the group that was added stays. */
+  stays?: string
+}
+
+async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<Left> {
+  for (;;) {
+    throwIfCancelled(signal)
+    // In this order: what changes the job after it was read makes the change below fail.
+    const job = await readJob(pool.client, pool.jobId, signal)
+    const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
+    const [newest, ...earlier] = poolGroups(job)
+    if (job === null || newest === undefined) return { ending: [] }
+    const { added } = growth
+    if (added === null ? job.JobModifyIndex !== changedTo : newest.name !== added.name) return { ending: [] }
+    if (added !== null && newest.count !== added.count) return { ending: [], stays: `another process gave it a count of ${newest.count}` }
+    const grown = allocations.filter((one) => isLive(one) && one.TaskGroup === newest.name)
+    const kept = await keptCount(pool, growth, grown, signal)
+    const goesOn = kept > 0 || earlier.some(({ count }) => count > 0)
+    const changed = await unlessChanged(goesOn ? setGroupCount(pool, job, newest.name, kept) : setJobStopped(pool.client, job))
+    if (changed === null) {
+      if (added === null) return { ending: [] }
+      // Of a change the group is this process's, whatever others did to the rest of the job.
+      continue
+    }
+    await waitForEvaluation(pool.client, changed.EvalID, signal)
+    if (goesOn) {
+      const ending = await stillEnding(pool, (one) => !growth.ranBefore.has(one.ID) && one.DesiredStatus !== 'run', signal)
+      return { ending, ...(added !== null && kept > 0 ? { stays: `${kept} of its containers may have leases` } : {}) }
+    }
+    // Another process that makes the pool again at this moment has containers of its own in the list.
+    const ending = await stillEnding(pool, (one) => one.CreateIndex < changed.JobModifyIndex || one.DesiredStatus !== 'run', signal)
+    await forgetJob(pool, changed.JobModifyIndex, signal)
+    return { ending }
+  }
 }
 
 /** Forgets the job that this process stopped, and its token, unless somebody made the pool again since. */
