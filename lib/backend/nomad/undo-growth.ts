@@ -1,15 +1,16 @@
-import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
-import { type AllocationStub, allocationIndex, allocationRun, hasEnded, listJobAllocations, listJobPorts } from '../../nomad/allocations.ts'
+import { type AllocationStub, hasEnded, listJobAllocations } from '../../nomad/allocations.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { deregisterJob, readJob, setJobStopped } from '../../nomad/jobs.ts'
 import { poolGroups } from '../../nomad/pool-groups.ts'
 import { throwIfCancelled } from './cancelled.ts'
-import { allocationEndpoint, isLive } from './containers.ts'
+import { isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { setGroupCount, unlessChanged } from './pool-count.ts'
 import { waitUntilRemoved } from './removal.ts'
+import { removeAllocation } from './remove-container.ts'
+import { retireGrown } from './retire-grown.ts'
 
 /** Taking back is not the caller's to give up, so its requests have a bound of their own. */
 const undoWithinMs = 60_000
@@ -17,13 +18,10 @@ const undoWithinMs = 60_000
 /** A container that nobody uses ends when it is told to; a busy node adds to that. */
 const endWithinMs = 10_000
 
-/** What one container may take to say whether it has leases. */
-const statusTimeoutMs = 2_000
-
 /**
  * Takes back what a growth changed, then throws `error`, which ended it. What could not be taken back is added to its message.
  *
- * The count of the newest group goes back to what ran before, or to the highest container that somebody leased a slot of in the meantime. A count that
+ * The count of the newest group goes back to what ran before, or to the highest container that may have leases by now (see {@link retireGrown}). A count that
  * another process changed since is that process's, and stays. The group of a change goes also where others changed the rest of the job, and where it cannot go
  * the error says so.
  */
@@ -78,22 +76,29 @@ interface Left {
 }
 
 async function undo(pool: NomadPool, growth: Growth, changedTo: number, signal: AbortSignal): Promise<Left> {
+  const retired = new Set<string>()
+  const leftToOthers = async (stays?: string): Promise<Left> => {
+    // The count is theirs, and stays; but what gives no lease any more is of no use to anybody.
+    for (const id of retired) await removeAllocation(pool, id, signal)
+    return { ending: [], ...(stays === undefined ? {} : { stays }) }
+  }
   for (;;) {
     throwIfCancelled(signal)
     // In this order: what changes the job after it was read makes the change below fail.
     const job = await readJob(pool.client, pool.jobId, signal)
     const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
     const [newest, ...earlier] = poolGroups(job)
-    if (job === null || newest === undefined) return { ending: [] }
+    if (job === null || newest === undefined) return leftToOthers()
     const { added } = growth
-    if (added === null ? job.JobModifyIndex !== changedTo : newest.name !== added.name) return { ending: [] }
-    if (added !== null && newest.count !== added.count) return { ending: [], stays: `another process gave it a count of ${newest.count}` }
+    if (added === null ? job.JobModifyIndex !== changedTo : newest.name !== added.name) return leftToOthers()
+    if (added !== null && newest.count !== added.count) return leftToOthers(`another process gave it a count of ${newest.count}`)
     const grown = allocations.filter((one) => isLive(one) && one.TaskGroup === newest.name)
-    const kept = await keptCount(pool, growth, grown, signal)
+    const { kept, ids } = await retireGrown(pool, grown, growth.ranBefore, signal)
+    for (const id of ids) retired.add(id)
     const goesOn = kept > 0 || earlier.some(({ count }) => count > 0)
     const changed = await unlessChanged(goesOn ? setGroupCount(pool, job, newest.name, kept) : setJobStopped(pool.client, job))
     if (changed === null) {
-      if (added === null) return { ending: [] }
+      if (added === null) return leftToOthers()
       // Of a change the group is this process's, whatever others did to the rest of the job.
       continue
     }
@@ -126,37 +131,4 @@ async function stillEnding(pool: NomadPool, removed: (one: AllocationStub) => bo
   }
   const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, { everyJobOfThatId: true }, {}, signal)
   return allocations.filter((one) => removed(one) && !hasEnded(one))
-}
-
-/** Nomad removes the highest indexes first, so what is to stay says how many do. */
-async function keptCount(pool: NomadPool, growth: Growth, live: readonly AllocationStub[], signal: AbortSignal): Promise<number> {
-  const leased = await leasedAllocations(
-    pool,
-    live.filter((one) => !growth.ranBefore.has(one.ID) && pool.answered.has(allocationRun(one))),
-    signal,
-  )
-  const kept = live.filter((one) => growth.ranBefore.has(one.ID) || leased.has(one.ID))
-  return Math.max(0, ...kept.map((one) => allocationIndex(one) + 1))
-}
-
-async function leasedAllocations(pool: NomadPool, started: readonly AllocationStub[], signal: AbortSignal): Promise<Set<string>> {
-  if (started.length === 0) return new Set()
-  const token = await pool.token.ensure(signal)
-  const ports = await listJobPorts(pool.client, pool.jobId, signal)
-  const leased = await Promise.all(
-    started.map(async (one) => {
-      const endpoint = allocationEndpoint(ports.get(one.ID))
-      if (endpoint === undefined) return null
-      const client = new SandboxClient(endpoint, token)
-      try {
-        const status = await client.status(AbortSignal.any([signal, AbortSignal.timeout(statusTimeoutMs)]))
-        return status.slots.some((slot) => slot.lease !== null) ? one.ID : null
-      } catch {
-        return null
-      } finally {
-        await client.close()
-      }
-    }),
-  )
-  return new Set(leased.filter((id) => id !== null))
 }

@@ -1,3 +1,4 @@
+import Docker from 'dockerode'
 import t from 'tap'
 import type { Container } from '../../../lib/backend/backend.ts'
 import type { NomadPool } from '../../../lib/backend/nomad/nomad-pool.ts'
@@ -5,10 +6,11 @@ import { undoGrowth } from '../../../lib/backend/nomad/undo-growth.ts'
 import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
 import { SlotpoolError } from '../../../lib/errors.ts'
 import { allocationRun } from '../../../lib/nomad/allocations.ts'
-import { readJob, setJobCount } from '../../../lib/nomad/jobs.ts'
+import { type Job, readJob, setJobCount } from '../../../lib/nomad/jobs.ts'
 import { readVariable } from '../../../lib/nomad/variables.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { containersOf } from '../../fixtures/nomad-leftovers.ts'
 import { meanwhile } from '../../fixtures/nomad-meanwhile.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
@@ -50,10 +52,49 @@ t.test('a growth that is taken back', { skip }, async (t) => {
     await client.release(lease.leaseId)
   })
 
-  await t.test('removes what nobody uses', async (t) => {
+  await t.test('keeps a container that has served and is silent now: it may have leases', async (t) => {
+    const [id = ''] = await containersOf(second?.id ?? '')
+    await new Docker().getContainer(id).pause()
+    t.teardown(() => new Docker().getContainer(id).unpause())
     await t.rejects(undoGrowth(pool, { ranBefore, changedTo: await index(), added: null }, why), why)
+    t.equal(await test.count(), 2)
+  })
+
+  await t.test('removes what nobody uses, and nobody gets a lease there meanwhile', async (t) => {
+    const parts = { ...test.parts(), answered: pool.answered }
+    const client = new SandboxClient(second?.endpoint ?? { url: '' }, await backend.token())
+    t.teardown(() => client.close())
+    const late = client.lease.bind(client, { taskId: 'late', owner: 'o', ttlMs: 60_000 })
+    let refusal: unknown
+    meanwhile(
+      parts.client,
+      'before',
+      ({ path }) => path === '/v1/jobs',
+      async () => {
+        refusal = await late().catch((error) => error)
+      },
+    )
+    await t.rejects(undoGrowth(parts, { ranBefore, changedTo: await index(), added: null }, why), why)
+    t.match(refusal, { code: 'SLOT_UNAVAILABLE' })
     t.match(await backend.list(), [{ id: first?.id, state: 'ready' }])
     t.equal(await test.count(), 1)
+  })
+
+  await t.test('removes what it had retired also when somebody changes the job just then', async (t) => {
+    const [, again] = await backend.grow(2)
+    const parts = { ...test.parts(), answered: new Set((await test.running()).map(allocationRun)) }
+    const raise = async (): Promise<void> => {
+      const job = (await readJob(agent.client, test.jobId)) as Job
+      await setJobCount(agent.client, job, 'sandbox', 3)
+    }
+    const changedTo = await index()
+    let times = 0
+    meanwhile(parts.client, 'before', ({ method }) => method === 'PUT' && times++ === 0, raise)
+    await t.rejects(undoGrowth(parts, { ranBefore, changedTo, added: null }, why), why)
+    t.equal(await test.count(), 3)
+    const after = await backend.grow(3)
+    t.equal(after.filter((one) => one.state === 'ready').length, 3)
+    t.notOk(after.some((one) => one.id === again?.id && one.state === 'ready'))
   })
 
   await t.test('removes the job when nothing ran before', async (t) => {
