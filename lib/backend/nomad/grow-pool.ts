@@ -95,7 +95,11 @@ async function grow(
     const isShort = (registered === null || (!begin && dead.size > 0)) && before.filter(isLive).length < count
     const replacing = isShort ? await replaceDead(pool, signal) : undefined
     const pulls = new PullNotices(pool.notice, before)
-    await untilServed(pool, { count, ensureCount, dead, pulls, awaited: replacing ?? registered?.EvalID }, signal)
+    await untilServed(
+      pool,
+      { count, live: before.filter(isLive).length, ensureCount, dead, pulls, awaited: replacing ?? registered?.EvalID },
+      signal,
+    )
   } finally {
     await reaping
   }
@@ -111,6 +115,8 @@ async function replaceDead(pool: NomadPool, signal: AbortSignal): Promise<string
 /** What a growth waits for. */
 interface Wait {
   count: number
+  /** How many lived when it began. */
+  live: number
   ensureCount(): Promise<Registered | null>
   /** Those that had ended before it began. */
   dead: ReadonlySet<string>
@@ -119,7 +125,8 @@ interface Wait {
   awaited: string | undefined
 }
 
-async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, awaited }: Wait, signal: AbortSignal): Promise<void> {
+async function untilServed(pool: NomadPool, wait: Wait, signal: AbortSignal): Promise<void> {
+  const { count, ensureCount, dead, pulls, awaited } = wait
   await using watch = new PoolWatch(pool)
   await using readiness = new Readiness(pool, () => watch.touch())
   for (let own = awaited; ; ) {
@@ -135,16 +142,16 @@ async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, a
     const failed = watch.allocations.find((one) => endedByItself(one) && !dead.has(one.ID))
     if (failed !== undefined) throw await startFailure(pool, failed, signal)
     const problem = placementProblem(watch.evaluations, pool.jobId, own, pool.job.driver)
-    if (problem !== null) throw withBounds(await withNodes(pool, problem, signal), count, live.length)
+    if (problem !== null) throw withBounds(await withNodes(pool, problem, signal), wait, live.length)
     // Another process may have taken back its own growth or removed what it grew, and with it containers that this one waits for.
     own = (await ensureCount())?.EvalID ?? own
   }
 }
 
-/** Says how many containers of those that were wanted there is room for: so many can be asked for. */
-function withBounds(problem: SlotpoolError, wanted: number, live: number): SlotpoolError {
+/** Says how many containers there were before, and how many there may be of those that were wanted: so many can be asked for. */
+function withBounds(problem: SlotpoolError, { count: wanted, live }: Wait, now: number): SlotpoolError {
   const { code, message, retryable, details } = problem
   const missing = typeof details.missing === 'number' ? details.missing : wanted
-  const placeable = Math.min(wanted, Math.max(live, wanted - missing))
-  return new SlotpoolError(code, message, { cause: problem.cause, retryable, details: { ...details, wanted, placeable } })
+  const placeable = Math.min(wanted, Math.max(now, wanted - missing))
+  return new SlotpoolError(code, message, { cause: problem.cause, retryable, details: { ...details, wanted, live, placeable } })
 }
