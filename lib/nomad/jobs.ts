@@ -75,6 +75,15 @@ export async function setJobGroups(
   return registerJob(client, { ...current, TaskGroups: groups }, current.JobModifyIndex, signal)
 }
 
+/**
+ * Stops a job if nobody changed it since it was read: Nomad's own way to stop one asks for no index. It ends its allocations, and stays.
+ *
+ * @throws {SlotpoolError} `NOMAD_CONFLICT` when somebody did.
+ */
+export async function setJobStopped(client: NomadClient, current: Job, signal?: AbortSignal): Promise<Registered> {
+  return registerJob(client, { ...current, Stop: true }, current.JobModifyIndex, signal)
+}
+
 /** The count of the job's group; 0 when it has no such group or was stopped. */
 export function jobCount(current: Job | null, group: string): number {
   if (current === null || current.Stop) return 0

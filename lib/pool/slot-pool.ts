@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../sandbox/clock.ts'
 import type { LeaseMetadata } from '../wire/metadata.ts'
 import { ContainerWatch } from './container-watch.ts'
 import { Containers } from './containers.ts'
+import { growAsFar } from './grow-as-far.ts'
 import { Growth } from './growth.ts'
 import type { PlacedLease } from './lease-by-roster.ts'
 import { checkMetadata, checkTaskId, checkWaitMs, type LeaseOptions } from './lease-options.ts'
@@ -93,9 +94,12 @@ export class SlotPool implements AsyncDisposable {
     this.#line = new WaitingLine(config.maxWaiting)
     this.#lookOut = new LookOut(this.#vacancies, clock)
     this.#growth = new Growth({
-      grow: async (count, signal) => {
-        this.#roster.covers(await this.#containers.grow(count, signal))
-        await this.#change.noteByHand(signal)
+      grow: (count, signal) => {
+        const grow = async (to: number): Promise<void> => {
+          this.#roster.covers(await this.#containers.grow(to, signal))
+          await this.#change.noteByHand(signal)
+        }
+        return growAsFar({ grow, waiting: () => this.#line.length }, count)
       },
       clock,
       onEnd: (failure) => this.#noteGrowth(failure),

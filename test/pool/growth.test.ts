@@ -1,5 +1,6 @@
 import t from 'tap'
 import { SlotpoolError } from '../../lib/errors.ts'
+import { growAsFar } from '../../lib/pool/grow-as-far.ts'
 import { Growth } from '../../lib/pool/growth.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
 
@@ -49,4 +50,27 @@ t.test('one that was given up is no failure', async (t) => {
   await growth.stop()
   await t.rejects(growing)
   t.equal(growth.rests, false)
+})
+
+t.test('where there is room for fewer, the pool is made so large, and who waits is told', async (t) => {
+  const grown = async (live: number, room: number, count: number, waiting: number, more: object = {}) => {
+    const asked: number[] = []
+    const grow = async (to: number): Promise<void> => {
+      asked.push(to)
+      if (to > room)
+        throw new SlotpoolError('NOMAD_PLACEMENT_FAILED', 'no memory', { details: { live, placeable: room, wanted: to, ...more } })
+    }
+    const end = await growAsFar({ grow, waiting: () => waiting }, count).then(
+      () => 'grown',
+      (error) => `${error.code} ${error.details.wanted}`,
+    )
+    return [asked, end]
+  }
+  t.same(await grown(2, 9, 5, 9), [[5], 'grown'])
+  t.same(await grown(2, 4, 5, 9), [[5, 4], 'NOMAD_PLACEMENT_FAILED 5'])
+  t.same(await grown(2, 4, 5, 0), [[5, 4], 'NOMAD_PLACEMENT_FAILED 5'], 'containers that are missing are made as far as may be')
+  t.same(await grown(2, 2, 5, 9), [[5], 'NOMAD_PLACEMENT_FAILED 5'], 'no room at all')
+  t.same(await grown(0, 2, 5, 9), [[5, 2], 'grown'], 'who waits and can be served is told of no error')
+  t.same(await grown(0, 2, 5, 0), [[5], 'NOMAD_PLACEMENT_FAILED 5'], 'a pool that is opened is there as a whole or not at all')
+  t.same(await grown(2, 4, 5, 9, { placeable: undefined }), [[5], 'NOMAD_PLACEMENT_FAILED 5'])
 })

@@ -8,7 +8,7 @@ import { endedByItself, isLive } from './containers.ts'
 import { withNodes } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
-import { addGroup, raiseCount } from './pool-count.ts'
+import { addGroup, type CountChange, raiseCount } from './pool-count.ts'
 import { PoolWatch } from './pool-watch.ts'
 import { PullNotices } from './pull-notices.ts'
 import { Readiness } from './readiness.ts'
@@ -22,6 +22,8 @@ export interface Growth {
   readonly ranBefore: ReadonlySet<string>
   /** The job's index after this process changed its count the last time; null while it did not. */
   changedTo: number | null
+  /** The group that this process added to change the pool, with the count that it last gave it; null where it only made the pool larger. */
+  added: { name: string; count: number } | null
 }
 
 /**
@@ -50,13 +52,14 @@ async function growBy(
   pool: NomadPool,
   countFor: (live: readonly AllocationStub[]) => number,
   signal: AbortSignal,
-  begin?: () => Promise<Registered | null>,
+  begin?: () => Promise<CountChange | null>,
 ): Promise<void> {
   throwIfCancelled(signal)
   const { value: before } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
   const growth: Growth = {
     ranBefore: new Set(before.filter((one) => isLive(one) && serverRuns(one)).map((one) => one.ID)),
     changedTo: null,
+    added: null,
   }
   try {
     await grow(pool, countFor(before.filter(isLive)), before, growth, signal, begin)
@@ -71,25 +74,32 @@ async function grow(
   before: readonly AllocationStub[],
   growth: Growth,
   signal: AbortSignal,
-  begin: (() => Promise<Registered | null>) | undefined,
+  begin: (() => Promise<CountChange | null>) | undefined,
 ): Promise<void> {
-  const note = (registered: Registered | null): Registered | null => {
-    if (registered !== null) growth.changedTo = registered.JobModifyIndex
+  const noted = async (change: Promise<CountChange | null>): Promise<CountChange | null> => {
+    const registered = await change
+    if (registered === null) return null
+    growth.changedTo = registered.JobModifyIndex
+    if (registered.added || registered.newest.name === growth.added?.name) growth.added = registered.newest
+    // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
+    await pool.token.ensure(signal)
     return registered
   }
-  const ensureCount = async (): Promise<Registered | null> => note(await raiseCount(pool, count, signal))
-  const registered = begin ? note(await begin()) : await ensureCount()
+  const ensureCount = (): Promise<CountChange | null> => noted(raiseCount(pool, count, signal))
+  const registered = await (begin ? noted(begin()) : ensureCount())
   const isNew = registered !== null && before.length === 0
   const reaping = isNew ? reapLeftovers(pool, signal) : undefined
   try {
-    // Until there was a job, others might take the token for nobody's and remove it; its tasks would wait for it for ever.
-    if (isNew) await pool.token.ensure(signal)
     const dead = new Set(before.filter(endedByItself).map((one) => one.ID))
     // Nomad replaces neither what failed nor what ended well unless it has reason to look. What a change adds replaces nothing.
     const isShort = (registered === null || (!begin && dead.size > 0)) && before.filter(isLive).length < count
     const replacing = isShort ? await replaceDead(pool, signal) : undefined
     const pulls = new PullNotices(pool.notice, before)
-    await untilServed(pool, { count, ensureCount, dead, pulls, awaited: replacing ?? registered?.EvalID }, signal)
+    await untilServed(
+      pool,
+      { count, live: before.filter(isLive).length, ensureCount, dead, pulls, awaited: replacing ?? registered?.EvalID },
+      signal,
+    )
   } finally {
     await reaping
   }
@@ -105,6 +115,8 @@ async function replaceDead(pool: NomadPool, signal: AbortSignal): Promise<string
 /** What a growth waits for. */
 interface Wait {
   count: number
+  /** How many lived when it began. */
+  live: number
   ensureCount(): Promise<Registered | null>
   /** Those that had ended before it began. */
   dead: ReadonlySet<string>
@@ -113,7 +125,8 @@ interface Wait {
   awaited: string | undefined
 }
 
-async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, awaited }: Wait, signal: AbortSignal): Promise<void> {
+async function untilServed(pool: NomadPool, wait: Wait, signal: AbortSignal): Promise<void> {
+  const { count, ensureCount, dead, pulls, awaited } = wait
   await using watch = new PoolWatch(pool)
   await using readiness = new Readiness(pool, () => watch.touch())
   for (let own = awaited; ; ) {
@@ -129,16 +142,16 @@ async function untilServed(pool: NomadPool, { count, ensureCount, dead, pulls, a
     const failed = watch.allocations.find((one) => endedByItself(one) && !dead.has(one.ID))
     if (failed !== undefined) throw await startFailure(pool, failed, signal)
     const problem = placementProblem(watch.evaluations, pool.jobId, own, pool.job.driver)
-    if (problem !== null) throw withBounds(await withNodes(pool, problem, signal), count, live.length)
+    if (problem !== null) throw withBounds(await withNodes(pool, problem, signal), wait, live.length)
     // Another process may have taken back its own growth or removed what it grew, and with it containers that this one waits for.
     own = (await ensureCount())?.EvalID ?? own
   }
 }
 
-/** Says how many containers of those that were wanted there is room for: so many can be asked for. */
-function withBounds(problem: SlotpoolError, wanted: number, live: number): SlotpoolError {
+/** Says how many containers there were before, and how many there may be of those that were wanted: so many can be asked for. */
+function withBounds(problem: SlotpoolError, { count: wanted, live }: Wait, now: number): SlotpoolError {
   const { code, message, retryable, details } = problem
   const missing = typeof details.missing === 'number' ? details.missing : wanted
-  const placeable = Math.min(wanted, Math.max(live, wanted - missing))
-  return new SlotpoolError(code, message, { cause: problem.cause, retryable, details: { ...details, wanted, placeable } })
+  const placeable = Math.min(wanted, Math.max(now, wanted - missing))
+  return new SlotpoolError(code, message, { cause: problem.cause, retryable, details: { ...details, wanted, live, placeable } })
 }

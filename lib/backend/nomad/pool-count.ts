@@ -1,6 +1,6 @@
 import { SlotpoolError } from '../../errors.ts'
 import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
-import { noDeployments, type PoolJob, poolGroupSpec, poolJobSpec } from '../../nomad/job-spec.ts'
+import { groupNameOf, noDeployments, type PoolJob, poolGroupSpec, poolJobSpec } from '../../nomad/job-spec.ts'
 import { type Job, type Registered, readJob, registerJob, setJobGroups } from '../../nomad/jobs.ts'
 import { poolCount, poolGroups } from '../../nomad/pool-groups.ts'
 import { refuseOtherChange } from '../pool-version.ts'
@@ -10,6 +10,14 @@ import { groupVersion } from './group-version.ts'
 import { checkDrivers } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
+/** What a change of the count gave. */
+export interface CountChange extends Registered {
+  /** The newest group, and its count from then on. */
+  newest: { name: string; count: number }
+  /** Whether that group was added beside others. */
+  added: boolean
+}
+
 /**
  * Raises the pool's count to `count`, making the job where there is none, and never lowers it. Several processes may do so at once: each
  * change is made only to what was read, so the largest count wins and nobody overshoots. What is added is of the newest group; of those before it
@@ -17,7 +25,7 @@ import type { NomadPool } from './nomad-pool.ts'
  *
  * @returns what the change gave, or null when the count was high enough.
  */
-export async function raiseCount(pool: NomadPool, count: number, signal: AbortSignal): Promise<Registered | null> {
+export async function raiseCount(pool: NomadPool, count: number, signal: AbortSignal): Promise<CountChange | null> {
   for (;;) {
     throwIfCancelled(signal)
     const job = await readJob(pool.client, pool.jobId, signal)
@@ -28,13 +36,15 @@ export async function raiseCount(pool: NomadPool, count: number, signal: AbortSi
     if (poolCount(job) === 0) await checkDrivers(pool, signal)
     // Before the job: its task waits for the token.
     await pool.token.ensure(signal)
+    // One that was stopped or has none has no shape that counts, so it is made anew, as this process would have it.
+    const anew = poolCount(job) === 0 || job === null || newest === undefined
+    const after = anew ? { name: groupNameOf(pool.job.generation ?? 0), count } : { name: newest.name, count: count - before.length }
     const registered = await unlessChanged(
-      // One that was stopped or has none has no shape that counts, so it is made anew, as this process would have it.
-      poolCount(job) === 0 || job === null || newest === undefined
+      anew
         ? registerJob(pool.client, poolJobSpec({ ...pool.job, count }), job?.JobModifyIndex ?? 0)
-        : setNewest(pool, job, count - before.length, before),
+        : setNewest(pool, job, after.count, before),
     )
-    if (registered !== null) return registered
+    if (registered !== null) return { ...registered, newest: after, added: false }
   }
 }
 
@@ -56,7 +66,7 @@ function setNewest(pool: NomadPool, job: Job, count: number, before: readonly Al
  * @returns null when another process added the same one.
  * @throws {SlotpoolError} `POOL_CONFIG_MISMATCH` when another process added another one.
  */
-export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signal: AbortSignal): Promise<Registered | null> {
+export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signal: AbortSignal): Promise<CountChange | null> {
   const own = { id, generation: spec.generation ?? 0 }
   for (;;) {
     throwIfCancelled(signal)
@@ -75,21 +85,8 @@ export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signa
     // What Nomad has of the job's own update it does not hand on to a group that comes later.
     const ofAll = { Update: noDeployments, ...(priority ? { Priority: priority } : {}) }
     const registered = await unlessChanged(setJobGroups(pool.client, { ...job, ...ofAll }, groups))
-    if (registered !== null) return registered
+    if (registered !== null) return { ...registered, newest: { name: groupNameOf(own.generation), count: spec.count }, added: true }
   }
-}
-
-/**
- * Lowers the count of the newest group of a job that is still as `modifyIndex` says. One that has none then is left out where others have any: the
- * pool is as it was before that group.
- *
- * @returns null when somebody changed the job since or it is gone.
- */
-export async function lowerCount(pool: NomadPool, count: number, modifyIndex: number, signal: AbortSignal): Promise<Registered | null> {
-  const job = await readJob(pool.client, pool.jobId, signal)
-  const [newest] = poolGroups(job)
-  if (job === null || newest === undefined || job.JobModifyIndex !== modifyIndex) return null
-  return unlessChanged(setGroupCount(pool, job, newest.name, count))
 }
 
 /** Sets the count of one group. One that has none then goes, where others have any. */

@@ -12,7 +12,7 @@ t.setTimeout(300_000)
 
 t.test('containers come where they may be, and nowhere else', { skip }, async (t) => {
   const image = await builtImage(t)
-  const agent = await nomadAgent(t, { config: { client: { meta: { rack: 'r1' } } } })
+  const agent = await nomadAgent(t, { config: { client: { meta: { rack: 'r1' }, memory_total_mb: 3_000 } } })
 
   await t.test('where no node is as it must be, that is said in Nomad\u2019s words', async (t) => {
     const cases = [
@@ -63,4 +63,35 @@ t.test('containers come where they may be, and nowhere else', { skip }, async (t
     t.equal((await (await same.lease('a')).exec('echo hello')).stdout, 'hello\n')
     await t.rejects(open({ priority: 20 }), { code: 'POOL_CONFIG_MISMATCH', details: { option: 'nomad.priority', running: 80, got: 20 } })
   })
+
+  await t.test(
+    'where there is room for a part of what is needed, those who wait get that, and are told why there is no more',
+    async (t) => {
+      const under = nomadPool(t, agent, { image })
+      let tell = (_line: string): void => {}
+      const told = new Promise<string>((resolve) => {
+        tell = resolve
+      })
+      await using pool = await SlotPool.open({
+        ...{ env: 'nomad', pool: under.jobId.replace('slotpool-', ''), image, slots: 1, min: 1, max: 4 },
+        nomad: { ...agent.connection, memoryMb: 900 },
+        onNotice: tell,
+      })
+      await pool.lease('a')
+      const [first] = await under.running()
+      const enough = new AbortController()
+      const leases = ['b', 'c', 'd'].map((task) => pool.lease(task, { signal: enough.signal, waitMs: 40_000 }))
+      await new Promise<void>((resolve, reject) => {
+        let had = 0
+        for (const one of leases) one.then(() => ++had === 2 && resolve(), reject)
+      })
+      t.match(await told, /could not grow: .*memory.*; 1 wait/)
+      const running = await under.running()
+      t.equal(running.length, 3)
+      t.ok(running.some((one) => one.ID === first?.ID))
+      t.equal(await under.count(), 3)
+      enough.abort()
+      t.same((await Promise.allSettled(leases)).map((one) => one.status).sort(), ['fulfilled', 'fulfilled', 'rejected'])
+    },
+  )
 })

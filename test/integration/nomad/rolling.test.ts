@@ -1,10 +1,13 @@
 import t from 'tap'
 import type { PoolShape } from '../../../lib/backend/backend.ts'
+import { changedJob } from '../../../lib/backend/nomad/changed-job.ts'
+import { growByGroup } from '../../../lib/backend/nomad/grow-pool.ts'
 import { poolJobOf } from '../../../lib/backend/nomad/pool-job.ts'
+import { versionId } from '../../../lib/backend/pool-version.ts'
 import { checkNomad } from '../../../lib/cli/doctor/nomad.ts'
 import { loadConfig } from '../../../lib/config.ts'
 import { poolJobSpec } from '../../../lib/nomad/job-spec.ts'
-import { type Job, readJob, registerJob } from '../../../lib/nomad/jobs.ts'
+import { type Job, readJob, registerJob, setJobCount, setJobGroups } from '../../../lib/nomad/jobs.ts'
 import { planJob } from '../../../lib/nomad/plan.ts'
 import type { OpenOptions } from '../../../lib/pool/slot-pool.ts'
 import { SlotPool } from '../../../lib/pool/slot-pool.ts'
@@ -12,6 +15,7 @@ import { builtImage } from '../../fixtures/built-image.ts'
 import { bareMachine, noAbort } from '../../fixtures/doctor-machine.ts'
 import { dyingManager } from '../../fixtures/dying-manager.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
+import { meanwhile } from '../../fixtures/nomad-meanwhile.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
 
@@ -37,6 +41,45 @@ t.test('a pool on a real Nomad is changed by a group of its own', { skip }, asyn
     await t.rejects(backend.roll({ ...shape, placement }), { code: 'NOMAD_PLACEMENT_FAILED', message: /1 more container/ })
     t.same(await groups(), [['sandbox', 1]])
     t.match(await backend.list(), [{ id: first?.id, state: 'ready' }])
+  })
+
+  await t.test('so is one that does not start while others change the rest of the job', async (t) => {
+    await backend.grow(2)
+    const parts = test.parts()
+    const placement = { constraints: ['${attr.kernel.name} = none'] }
+    const spec = changedJob(parts.job, { ...shape, placement }, 1)
+    const scaleDown = async (): Promise<void> => {
+      const job = (await readJob(agent.client, test.jobId)) as Job
+      await setJobCount(agent.client, job, 'sandbox', 1)
+    }
+    let times = 0
+    meanwhile(parts.client, 'after', ({ path }) => path === '/v1/jobs' && times++ === 0, scaleDown)
+    const rolling = growByGroup(parts, spec, versionId({ ...shape, placement }, parts.job.version), new AbortController().signal)
+    await t.rejects(rolling, { code: 'NOMAD_PLACEMENT_FAILED' })
+    t.same(await groups(), [['sandbox', 1]])
+  })
+
+  await t.test('a group that somebody else uses stays, and that is said', async (t) => {
+    const parts = test.parts()
+    const placement = { constraints: ['${attr.kernel.name} = none'] }
+    const spec = changedJob(parts.job, { ...shape, placement }, 1)
+    meanwhile(
+      parts.client,
+      'after',
+      ({ path }) => path === '/v1/jobs',
+      async () => {
+        const job = (await readJob(agent.client, test.jobId)) as Job
+        await setJobCount(agent.client, job, 'sandbox-1', 2)
+      },
+    )
+    const rolling = growByGroup(parts, spec, versionId({ ...shape, placement }, parts.job.version), new AbortController().signal)
+    await t.rejects(rolling, { code: 'NOMAD_PLACEMENT_FAILED', message: /sandbox-1 .* stays the newest/, details: { group: 'sandbox-1' } })
+    const job = (await readJob(agent.client, test.jobId)) as Job
+    await setJobGroups(
+      agent.client,
+      job,
+      job.TaskGroups.filter(({ Name }) => Name === 'sandbox'),
+    )
   })
 
   await t.test('what Nomad has for the whole job at once cannot be changed so', async (t) => {

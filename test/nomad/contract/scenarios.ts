@@ -13,7 +13,16 @@ import { followQuery } from '../../../lib/nomad/blocking-query.ts'
 import type { NomadClient } from '../../../lib/nomad/client.ts'
 import { listJobEvaluations, waitForEvaluation } from '../../../lib/nomad/evaluations.ts'
 import { followEvents } from '../../../lib/nomad/event-stream.ts'
-import { deregisterJob, jobCount, readJob, registerJob, replaceFailed, setJobCount } from '../../../lib/nomad/jobs.ts'
+import {
+  deregisterJob,
+  type Job,
+  jobCount,
+  readJob,
+  registerJob,
+  replaceFailed,
+  setJobCount,
+  setJobStopped,
+} from '../../../lib/nomad/jobs.ts'
 import { listNodes, runsDriver } from '../../../lib/nomad/nodes.ts'
 import { placementFailure } from '../../../lib/nomad/placement-failure.ts'
 import { planJob } from '../../../lib/nomad/plan.ts'
@@ -100,6 +109,11 @@ export const scenarios: Record<string, (t: Test, speakers: Speakers) => Promise<
     t.ok(second > first)
     if (read) await t.rejects(setJobCount(client, read, group, 1), { code: 'NOMAD_CONFLICT' })
     t.match(await readJob(client, spec.ID), { Meta: meta.Meta, JobModifyIndex: second })
+    if (read) await t.rejects(setJobStopped(client, read), { code: 'NOMAD_CONFLICT' })
+    const { JobModifyIndex: third } = await setJobStopped(client, (await readJob(client, spec.ID)) as Job)
+    t.match(await readJob(client, spec.ID), { Stop: true, JobModifyIndex: third })
+    await registerJob(client, meta, third)
+    t.match(await readJob(client, spec.ID), { Stop: false })
     t.not(await deregisterJob(client, spec.ID, { purge: false }), '')
     const stopped = await readJob(client, spec.ID)
     t.match(stopped, { Stop: true })
