@@ -101,7 +101,7 @@ function progressOf({ status = '', id, progressDetail }: Message): TransferProgr
 
 /** What the registry answered, by the engine's words for it. */
 function transferFailure(name: string, { host }: ImageReference, doing: string, words: string, cause?: unknown): SlotpoolError {
-  if (/manifest unknown|manifest for .* not found|name unknown|repository .* not found/i.test(words))
+  if (/manifest unknown|manifest for .* not found|no matching manifest|name unknown|repository .* not found/i.test(words))
     return refNotFound(name, `registry ${host}`, cause)
   if (/unauthorized|authentication required|no basic auth|denied|incorrect username/i.test(words)) {
     return new SlotpoolError(

@@ -131,10 +131,7 @@ export class NomadBackend implements Backend {
   }
 
   async destroy(signal?: AbortSignal): Promise<void> {
-    await this.#whileOpen(signal, async (either) => {
-      await removeJob(this.#pool, either)
-      await this.#pool.token.remove(either)
-    })
+    await this.#whileOpen(signal, (either) => removeJob(this.#pool, either))
   }
 
   /** A `grow`, `remove` or `destroy` that is under way is given up first, and what it began taken back. */

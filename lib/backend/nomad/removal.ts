@@ -3,22 +3,42 @@ import { type AllocationStub, collectAllocation, hasEnded, listJobAllocations, s
 import { followQuery } from '../../nomad/blocking-query.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { taskName } from '../../nomad/job-spec.ts'
-import { deregisterJob } from '../../nomad/jobs.ts'
+import { deregisterJob, readJob } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from './cancelled.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
+/** A manager that has a pool of at least one container makes it again; one that is being ended itself does so once. */
+const stopsAtMost = 3
+
 /**
- * Stops the job and forgets it. Resolves when nothing of it runs and its nodes have cleaned up. A job that is not there is fine: an earlier
- * one of that id may have left containers.
+ * Stops the job and forgets it, with its token. Resolves when nothing of it runs and its nodes have cleaned up. A job that is not there is fine: an earlier
+ * one of that id may have left containers. One that another process makes again meanwhile is stopped again.
+ *
+ * @throws {SlotpoolError} `NOMAD_CONFLICT` when it is made again and again.
  */
 export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
-  await stopJob(pool, signal)
-  const { value: all } = await listJobAllocations(pool.client, pool.jobId, { everyJobOfThatId: true }, {}, signal)
-  const ending = all.filter((one) => !hasEnded(one)).map((one) => one.ID)
-  await endNow(pool, ending, signal)
-  await waitUntilRemoved(pool, () => true, signal)
+  const { client, jobId } = pool
+  for (let stops = 1; ; stops++) {
+    await stopJob(pool, signal)
+    const { value: all } = await listJobAllocations(client, jobId, { everyJobOfThatId: true }, {}, signal)
+    const ending = all.filter((one) => !hasEnded(one)).map((one) => one.ID)
+    await endNow(pool, ending, signal)
+    // Those only: who makes the pool again has others, which run for as long as he likes.
+    const own = new Set(all.map((one) => one.ID))
+    await waitUntilRemoved(pool, (one) => own.has(one.ID), signal)
+    const job = await readJob(client, jobId, signal)
+    if (job === null || job.Stop) break
+    if (stops === stopsAtMost)
+      throw new SlotpoolError(
+        'NOMAD_CONFLICT',
+        `another process made job ${jobId} again ${stopsAtMost} times while it was being removed: end what uses the pool first`,
+        { details: { job: jobId } },
+      )
+  }
   // Only now: a job that is purged first leaves the nodes to clean up when they find the time.
-  await deregisterJob(pool.client, pool.jobId, { purge: true }, signal)
+  await deregisterJob(client, jobId, { purge: true }, signal)
+  // Who makes the pool again at this moment looks for the token once more when it has registered the job.
+  await pool.token.remove(signal)
 }
 
 /** Resolves when Nomad has told the nodes to end what the job has. */

@@ -104,6 +104,7 @@ class Upload {
     const silence = new AbortController()
     const why = new SlotpoolError('REGISTRY_REQUEST_FAILED', `registry ${host} took nothing more of ${digest} for ${limits.answerMs} ms`)
     const timer = setTimeout(() => silence.abort(why), limits.answerMs)
+    let content: Readable | undefined
     try {
       const answer = await this.#remote.connection.expect([202, 201, 204], {
         method: 'PATCH',
@@ -113,7 +114,11 @@ class Upload {
           'Content-Length': String(sizeBytes - from),
           'Content-Range': `${from}-${sizeBytes - 1}`,
         },
-        body: () => Readable.from(this.#content(from, timer), { objectMode: false }),
+        body: () => {
+          content?.destroy()
+          content = Readable.from(this.#content(from, timer), { objectMode: false })
+          return content
+        },
         signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
         purpose: `take ${digest} of ${repository}`,
       })
@@ -122,6 +127,8 @@ class Upload {
       this.#moveTo(answer)
     } finally {
       clearTimeout(timer)
+      // Who is answered before all is sent, or not at all, leaves the file open.
+      content?.destroy()
     }
   }
 

@@ -1,8 +1,18 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { Transform, type TransformCallback } from 'node:stream'
+import { SlotpoolError } from '../../errors.ts'
 import type { Descriptor } from './registry.ts'
 import { digestMismatch } from './registry-errors.ts'
+
+/** The name of a file that holds content of that digest. @throws {SlotpoolError} `USAGE` for what is no digest, and might lead out of its folder. */
+export function digestFileName(digest: string): string {
+  const hex = /^sha256:([0-9a-f]{64})$/.exec(digest)?.[1]
+  if (hex !== undefined) return hex
+  throw new SlotpoolError('USAGE', `digest: got ${JSON.stringify(digest)}, expected sha256: and 64 hexadecimal digits`, {
+    details: { got: digest },
+  })
+}
 
 /** The digest of content that is at hand. */
 export function digestOf(content: Uint8Array): string {

@@ -102,9 +102,11 @@ export class LayoutIndex {
 
   /** By the very name, as others may have written it, or by what it is short for. */
   #named(reference: string): Entry | undefined {
-    const { manifests } = this.#file
-    const whole = wholeReference(reference)
-    return manifests.find((one) => nameOf(one) === reference) ?? manifests.find((one) => nameOf(one) === whole)
+    return this.#byName(reference) ?? this.#byName(wholeReference(reference))
+  }
+
+  #byName(name: string): Entry | undefined {
+    return this.#file.manifests.find((one) => nameOf(one) === name)
   }
 
   /** By the repository and digest of a manifest that has another name there. */

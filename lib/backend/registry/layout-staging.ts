@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { digestFileName } from './digest.ts'
 import type { OciLayout } from './oci-layout.ts'
 import type { Descriptor } from './registry.ts'
 import { isAbandoned, stagingName } from './staging-name.ts'
@@ -27,7 +28,7 @@ export class LayoutStaging implements AsyncDisposable {
   }
 
   path(digest: string): string {
-    return join(this.#folder, digest.slice('sha256:'.length))
+    return join(this.#folder, digestFileName(digest))
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { SlotpoolError } from '../../errors.ts'
 import { withFolderLock } from '../folder-lock.ts'
-import { checkContent, DigestCheck, digestOfFile } from './digest.ts'
+import { checkContent, DigestCheck, digestFileName, digestOfFile } from './digest.ts'
 import { LayoutIndex } from './layout-index.ts'
 import { indexTypes, manifestTypes, maxDocumentBytes, readIndex, readManifest } from './oci-documents.ts'
 import type { Descriptor } from './registry.ts'
@@ -26,7 +26,7 @@ export class OciLayout {
   }
 
   blobPath(digest: string): string {
-    return join(this.folder, 'blobs', 'sha256', digest.slice('sha256:'.length))
+    return join(this.folder, 'blobs', 'sha256', digestFileName(digest))
   }
 
   /** Makes the folder where there is none. */
@@ -42,7 +42,8 @@ export class OciLayout {
 
   /** Whether content is there, by its name and size. */
   async has({ digest, sizeBytes }: Descriptor): Promise<boolean> {
-    const found = await stat(this.blobPath(digest)).catch(() => undefined)
+    const path = this.blobPath(digest)
+    const found = await stat(path).catch(() => undefined)
     return found?.size === sizeBytes
   }
 
@@ -108,12 +109,14 @@ export class OciLayout {
    */
   async change(signal: AbortSignal | undefined, change: (index: LayoutIndex) => Promise<LayoutIndex>): Promise<void> {
     await this.ensure()
-    await withFolderLock(this.folder, signal, async () => {
-      const before = await this.index()
-      const after = await change(before)
-      await after.write(this.folder)
-      await this.#collect(before, after)
-    })
+    await storing(`change ${this.folder}`, () =>
+      withFolderLock(this.folder, signal, async () => {
+        const before = await this.index()
+        const after = await change(before)
+        await after.write(this.folder)
+        await this.#collect(before, after)
+      }),
+    )
   }
 
   /** Only what the names that went led to: others may be putting content there that has no name yet. */

@@ -4,15 +4,17 @@ import { downloadBlob } from './blob-download.ts'
 import { parseReference } from './image-reference.ts'
 import { inParallel } from './in-parallel.ts'
 import { LayoutStaging } from './layout-staging.ts'
-import { indexTypes, readIndex, readManifest } from './oci-documents.ts'
+import { type ImageIndexEntry, indexTypes, readIndex, readManifest } from './oci-documents.ts'
 import type { OciLayout } from './oci-layout.ts'
 import type { Descriptor, TransferOptions } from './registry.ts'
 import { refNotFound } from './registry-errors.ts'
 import { type RemoteDocument, RemoteRepository } from './remote-repository.ts'
 import { storing } from './store-failure.ts'
 
+/** What Node.js calls otherwise than registries do. */
+const architectures: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' }
 /** Of an image for several platforms, the one that runs here. */
-const platform = `linux/${arch === 'x64' ? 'amd64' : arch}`
+const platform = `linux/${architectures[arch] ?? arch}`
 
 /** Pulls an image into a layout. See `Registry.pull`. */
 export async function pullImage(
@@ -53,7 +55,7 @@ export async function pullImage(
   }
 }
 
-/** The manifest itself, or that of this platform where it is an index. */
+/** The manifest itself, or that of this platform where it is an index, or one of which a part is an index. */
 async function platformManifest(
   remote: RemoteRepository,
   document: RemoteDocument,
@@ -61,9 +63,19 @@ async function platformManifest(
 ): Promise<RemoteDocument> {
   if (!indexTypes.includes(document.descriptor.mediaType)) return document
   const { host, repository } = remote.connection
-  const entries = readIndex(document.content, `the index ${document.descriptor.digest} of ${host}/${repository}`)
-  const fitting = entries.find((one) => one.platform === platform)
-  if (fitting) return remote.named(fitting, signal)
-  const offered = entries.flatMap((one) => one.platform ?? []).join(', ') || 'none that it names'
-  throw refNotFound(`${host}/${repository}@${document.descriptor.digest} for ${platform}`, `its index, which has ${offered}`)
+  const read = ({ descriptor, content }: RemoteDocument): ImageIndexEntry[] =>
+    readIndex(content, `the index ${descriptor.digest} of ${host}/${repository}`)
+  const offered: string[] = []
+  const outer = read(document)
+  const inner = outer.filter(({ mediaType }) => indexTypes.includes(mediaType))
+  for (let entries = outer.filter((one) => !inner.includes(one)); ; ) {
+    const fitting = entries.find((one) => one.platform === platform)
+    if (fitting) return remote.named(fitting, signal)
+    offered.push(...entries.flatMap((one) => one.platform ?? []))
+    const next = inner.shift()
+    if (next === undefined) break
+    entries = read(await remote.named(next, signal))
+  }
+  const names = offered.join(', ') || 'none that it names'
+  throw refNotFound(`${host}/${repository}@${document.descriptor.digest} for ${platform}`, `its index, which has ${names}`)
 }

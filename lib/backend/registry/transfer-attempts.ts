@@ -17,15 +17,17 @@ export async function untilMoved(
   moved: () => number,
   attempt: () => Promise<void>,
 ): Promise<void> {
+  // Against all attempts so far: one that begins anew each time, and comes less far than another, comes nowhere.
+  let most = moved()
   for (let fruitless = 0; ; ) {
-    const before = moved()
     try {
       return await attempt()
     } catch (error) {
       if (signal?.aborted) throw cancelled(doing, signal.reason)
       // What is wrong with the content or the asking stays wrong.
       if (error instanceof SlotpoolError && !error.retryable) throw error
-      fruitless = moved() > before ? 0 : fruitless + 1
+      fruitless = moved() > most ? 0 : fruitless + 1
+      most = Math.max(most, moved())
       if (fruitless === fruitlessAttempts) throw error
       if (fruitless > 0) await delay(firstPauseMs * 2 ** fruitless, undefined, signal ? { signal } : {}).catch(() => {})
     }

@@ -1,10 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { downloadBlob } from '../../../lib/backend/registry/blob-download.ts'
+import { uploadBlob } from '../../../lib/backend/registry/blob-upload.ts'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
 import { RemoteRepository } from '../../../lib/backend/registry/remote-repository.ts'
 import { scriptedRegistry } from '../../fixtures/scripted-registry.ts'
@@ -103,3 +104,37 @@ t.test('a download that falls silent goes on by another request', async (t) => {
   t.equal(readFileSync(path, 'utf8'), 'all of it')
   t.ok(requests > 1)
 })
+
+t.test('a download that begins anew each time and gets no further is given up', async (t) => {
+  const { descriptor, content } = described('text/plain', Buffer.from('all of it'))
+  let requests = 0
+  const host = await scriptedRegistry(t, (_request, response) => {
+    response.writeHead(200, { 'content-length': content.length })
+    response.write(content.subarray(0, requests++ % 2 === 0 ? 1 : 4), () => response.destroy())
+  })
+  const { remote, path, transfer } = remoteBlob(t, host)
+  await t.rejects(downloadBlob(remote, descriptor, path, transfer), { code: 'REGISTRY_REQUEST_FAILED', message: /was cut/ })
+  t.equal(existsSync(path), false)
+})
+
+t.test('an upload that is refused before its end leaves no file open', async (t) => {
+  const { descriptor, content } = described('text/plain', Buffer.alloc(4 << 20, 'x'))
+  const host = await scriptedRegistry(t, ({ method }, response) => {
+    if (method === 'PATCH') response.writeHead(500).end('no room')
+    else response.writeHead(method === 'POST' ? 202 : 204, { location: '/v2/a/blobs/uploads/1' }).end()
+  })
+  const { remote, path, transfer } = remoteBlob(t, host)
+  writeFileSync(path, content)
+  await t.rejects(uploadBlob(remote, descriptor, path, transfer), { code: 'REGISTRY_REQUEST_FAILED', message: /no room/ })
+  const open = (): string[] => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd) === path)
+  while (open().length > 0) await new Promise(setImmediate)
+  t.pass('closed')
+})
+
+function linkOf(fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return undefined
+  }
+}

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { LayoutRegistry } from '../../../lib/backend/registry/layout-registry.ts'
@@ -123,4 +123,41 @@ t.test('content is checked whenever it is taken or given', async (t) => {
   await t.rejects(buffer(await registry.fetch(layer?.descriptor ?? descriptor)), { code: 'DIGEST_MISMATCH' })
   const { descriptor: nobodys } = described('text/plain', Buffer.from('never put'))
   await t.rejects(target.tag(nobodys, 'mine:3'), { code: 'REF_NOT_FOUND' })
+})
+
+t.test('a digest that is none leads nowhere', async (t) => {
+  const { registry, folder } = layout(t)
+  const content = Buffer.from('x')
+  for (const digest of [`sha256:${'../'.repeat(3)}outside`, 'sha256:', 'sha256:AB', `sha512:${'0'.repeat(128)}`, '']) {
+    const descriptor = { digest, mediaType: 'text/plain', sizeBytes: 1 }
+    const refused = { code: 'USAGE', message: `digest: got ${JSON.stringify(digest)}, expected sha256: and 64 hexadecimal digits` }
+    await t.rejects(registry.buildTarget().put(descriptor, one(content)), refused)
+    await t.rejects(registry.fetch(descriptor), refused)
+    await t.rejects(registry.buildTarget().tag({ ...descriptor, mediaType: mediaTypes.ociManifest }, 'mine:1'), refused)
+  }
+  t.same(await registry.list(), [])
+  t.notOk(readdirSync(dirname(folder)).includes('outside'))
+})
+
+t.test('a name that another tool wrote is found as it is written', async (t) => {
+  const { registry, folder } = layout(t)
+  const image = await putSmallImage(registry.buildTarget(), 'mine:1')
+  const path = join(folder, 'index.json')
+  writeFileSync(path, readFileSync(path, 'utf8').replace('docker.io/library/mine:1', 'App+1'))
+  t.same(await registry.list(), ['App+1'])
+  t.match(await registry.inspect('App+1'), { reference: 'App+1', digest: image.manifest.digest })
+  await registry.remove('App+1')
+  t.same(await registry.list(), [])
+})
+
+t.test('a folder that cannot be locked is IMAGE_STORE_FAILED', async (t) => {
+  const { registry, folder } = layout(t)
+  await putSmallImage(registry.buildTarget(), 'mine:1')
+  // The lock is beside it, with a name too long for any.
+  const long = join(dirname(folder), 'x'.repeat(252))
+  renameSync(folder, long)
+  await t.rejects(new LayoutRegistry(long).tag('mine:1', 'mine:2'), {
+    code: 'IMAGE_STORE_FAILED',
+    message: /^could not change .*ENAMETOOLONG/,
+  })
 })

@@ -1,11 +1,13 @@
 import { totalmem } from 'node:os'
 import t from 'tap'
 import type { Container } from '../../../lib/backend/backend.ts'
+import { removeJob } from '../../../lib/backend/nomad/removal.ts'
 import { hasEnded } from '../../../lib/nomad/allocations.ts'
 import { readJob, setJobCount } from '../../../lib/nomad/jobs.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
 import { killAllocation } from '../../fixtures/nomad-leftovers.ts'
+import { meanwhile } from '../../fixtures/nomad-meanwhile.ts'
 import { nomadPool } from '../../fixtures/nomad-pool.ts'
 import { dockerSkip, nomadSkip } from '../../fixtures/require-service.ts'
 
@@ -98,6 +100,39 @@ t.test('containers are removed one by one from a real Nomad', { skip }, async (t
     const [again] = await pool.backend({ slots: 3 }).grow(1)
     t.match(again, { index: 0, state: 'ready' })
     t.match(await backend.shape(), { slots: 3 }, 'and the next begins anew')
+  })
+
+  await t.test('a pool that is made again while it is taken down goes, too', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    await pool.backend().grow(1)
+    const parts = pool.parts()
+    let times = 0
+    meanwhile(
+      parts.client,
+      'after',
+      ({ method, query }) => method === 'DELETE' && query?.purge === false && times++ === 0,
+      () => pool.backend().grow(1),
+    )
+    await removeJob(parts, AbortSignal.timeout(120_000))
+    t.equal(times, 2)
+    t.same(await pool.left(), [])
+  })
+
+  await t.test('one that is made again and again is left to those who use it, who are spoken of', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    await pool.backend().grow(1)
+    const parts = pool.parts()
+    meanwhile(
+      parts.client,
+      'after',
+      ({ method }) => method === 'DELETE',
+      () => pool.backend().grow(1),
+    )
+    await t.rejects(removeJob(parts, AbortSignal.timeout(120_000)), {
+      code: 'NOMAD_CONFLICT',
+      message: `another process made job ${pool.jobId} again 3 times while it was being removed: end what uses the pool first`,
+    })
+    t.equal((await pool.running()).length, 1)
   })
 
   await t.test('while others grow: neither too many nor too few, round after round', async (t) => {

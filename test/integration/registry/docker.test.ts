@@ -12,7 +12,7 @@ import type { TransferProgress } from '../../../lib/backend/registry/registry.ts
 import { cuttingFront } from '../../fixtures/cutting-front.ts'
 import { imageRegistry, registryUser } from '../../fixtures/image-registry.ts'
 import { dockerSkip, registrySkip } from '../../fixtures/require-service.ts'
-import { putSmallImage } from '../../fixtures/small-image.ts'
+import { described, json, one, putSmallImage, wire } from '../../fixtures/small-image.ts'
 import { testName } from '../../fixtures/test-name.ts'
 import { withVariable } from '../../fixtures/with-variable.ts'
 
@@ -113,6 +113,24 @@ t.test('images of a Docker engine', { skip: (await dockerSkip()) || (await regis
       createdAtMs: Date.parse('2026-01-02T03:04:05Z'),
       remoteDigests: [`${host}/from/layout@${manifest.digest}`],
     })
+  })
+
+  t.test('that are for other machines are not there', async (t) => {
+    const layout = new LayoutRegistry(join(t.testdir(), 'images'))
+    const target = layout.buildTarget()
+    const { manifest } = await putSmallImage(target, 'mine:1')
+    const { descriptor, content } = described(
+      mediaTypes.ociIndex,
+      json({
+        schemaVersion: 2,
+        mediaType: mediaTypes.ociIndex,
+        manifests: [{ ...wire(manifest), platform: { os: 'linux', architecture: 's390x' } }],
+      }),
+    )
+    await target.put(descriptor, one(content))
+    await target.tag(descriptor, 'index:1')
+    await layout.push('index:1', `${host}/from/index:1`)
+    await t.rejects(engine.pull(`${host}/from/index:1`), { code: 'REF_NOT_FOUND' })
   })
 
   t.test('a name that stood for something else does so again after a push', async (t) => {

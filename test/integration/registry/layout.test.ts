@@ -122,9 +122,14 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
       )
     const both = indexOf([other.manifest, 's390x'], [image.manifest, arch])
     const neither = indexOf([other.manifest, 's390x'])
+    const nested = described(
+      mediaTypes.ociIndex,
+      json({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [wire(neither.descriptor), wire(both.descriptor)] }),
+    )
     for (const [index, name] of [
       [both, 'mine/index:1'],
       [neither, 'mine/index:2'],
+      [nested, 'mine/index:3'],
     ] as const) {
       await target.put(index.descriptor, one(index.content))
       await target.tag(index.descriptor, name)
@@ -133,6 +138,7 @@ t.test('between layouts and a real registry', { skip: await registrySkip() }, as
     const { registry: there } = layout('platform')
     t.same(await there.pull(`${host}/mine/index:1`), image.manifest)
     t.same(await there.pull(`${host}/mine/index@${both.descriptor.digest}`), image.manifest)
+    t.same(await there.pull(`${host}/mine/index:3`), image.manifest, 'an index within an index')
     await t.rejects(there.pull(`${host}/mine/index:2`), { code: 'REF_NOT_FOUND', message: /which has linux\/s390x$/ })
   })
 
