@@ -21,10 +21,11 @@ export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<v
   for (let stops = 1; ; stops++) {
     await stopJob(pool, signal)
     const { value: all } = await listJobAllocations(client, jobId, { everyJobOfThatId: true }, {}, signal)
-    const ending = all.filter((one) => !hasEnded(one)).map((one) => one.ID)
+    // Not those of who makes the pool again: they run for as long as he likes.
+    const stopped = all.filter((one) => hasEnded(one) || one.DesiredStatus !== 'run')
+    const ending = stopped.filter((one) => !hasEnded(one)).map((one) => one.ID)
     await endNow(pool, ending, signal)
-    // Those only: who makes the pool again has others, which run for as long as he likes.
-    const own = new Set(all.map((one) => one.ID))
+    const own = new Set(stopped.map((one) => one.ID))
     await waitUntilRemoved(pool, (one) => own.has(one.ID), signal)
     const job = await readJob(client, jobId, signal)
     if (job === null || job.Stop) break
