@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import yargs, { type Argv } from 'yargs'
 import { SlotpoolError } from '../errors.ts'
-import { packageRoot } from '../package-root.ts'
+import { packageVersion } from '../package-root.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { downCommand } from './commands/down.ts'
 import { execCommand } from './commands/exec.ts'
@@ -27,7 +25,6 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
 
 /** With another `exec`, that one gets what was read. */
 export function parserOf(words: readonly string[], exec: typeof execCommand = execCommand): Argv {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
   return yargs(words)
     .scriptName('slotpool')
     .usage('$0 COMMAND\n\nIsolated shells for AI agents: one warm slot a task, on this machine, on Docker or across a Nomad cluster.')
@@ -43,7 +40,7 @@ export function parserOf(words: readonly string[], exec: typeof execCommand = ex
     .demandCommand(1, 1, 'expected a COMMAND')
     .strict()
     .check(refuseRepetition)
-    .version(version)
+    .version(packageVersion())
     .help()
     .alias('help', 'h')
     .wrap(Math.min(120, process.stdout.columns ?? 100))

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { SlotpoolError } from '../../errors.ts'
+import { cancelled, throwIfCancelled } from '../cancelled.ts'
 
 const firstMs = 10
 const longestMs = 250
@@ -20,13 +20,4 @@ export class Backoff {
       throw cancelled(cause)
     }
   }
-}
-
-/** @throws {SlotpoolError} `CANCELLED` when `signal` has aborted. */
-export function throwIfCancelled(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw cancelled(signal.reason)
-}
-
-function cancelled(cause: unknown): SlotpoolError {
-  return new SlotpoolError('CANCELLED', 'the caller gave up waiting for a container', { cause })
 }

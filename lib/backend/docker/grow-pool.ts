@@ -1,8 +1,9 @@
 import { SlotpoolError } from '../../errors.ts'
 import type { Container } from '../backend.ts'
-import { Backoff, throwIfCancelled } from './backoff.ts'
+import { throwIfCancelled } from '../cancelled.ts'
+import { freeIndexes } from '../free-indexes.ts'
+import { Backoff } from './backoff.ts'
 import { containerName } from './container-spec.ts'
-import { freeIndexes } from './free-indexes.ts'
 import { isLive, type PoolContainer } from './pool-containers.ts'
 import { undoAndThrow } from './undo-and-throw.ts'
 

@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { defaultImage } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
-import { packageRoot } from '../../package-root.ts'
-import { throwIfCancelled } from './backoff.ts'
+import { packageVersion } from '../../package-root.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import { type BuildFiles, buildContext } from './build-context.ts'
 import { BuildFollower, type BuildProgress, buildMessages } from './build-events.ts'
 import { DockerEngine } from './engine.ts'
@@ -74,8 +72,4 @@ function stepFailed(
   return new SlotpoolError('IMAGE_BUILD_FAILED', `${tag}: ${where} failed: ${reason}.${advice}${said}`, {
     details: { step, steps, instruction, reason, output: printed },
   })
-}
-
-function packageVersion(): string {
-  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version
 }

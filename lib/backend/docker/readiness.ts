@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SandboxClient } from '../../client/sandbox-client.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import { pauseBeforeNextLook } from '../look-pause.ts'
-import { throwIfCancelled } from './backoff.ts'
 
 /** A sandbox server that is up answers its health in a millisecond or two; a busy machine is given time. */
 const probeTimeoutMs = 2_000

@@ -2,7 +2,7 @@ import type { ContainerInfo, Container as EngineContainer, MountSettings } from 
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { copyToolsProgram, missingInImage } from '../../image-layout.ts'
-import { throwIfCancelled } from './backoff.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import type { DockerEngine } from './engine.ts'
 import { engineReason, engineStatus } from './engine-error.ts'
 import { halfMadeAfterMs } from './half-made.ts'

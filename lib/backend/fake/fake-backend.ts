@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../../sandbox/clock.ts'
 import { SandboxServer } from '../../sandbox/server.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
 import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
+import { freeIndexes } from '../free-indexes.ts'
 import { isEarlier, type PoolVersion, versionId } from '../pool-version.ts'
 import { type Hold, hold } from './hold.ts'
 import { memoryConnection } from './memory-connection.ts'
@@ -252,9 +253,7 @@ export class FakeBackend implements Backend {
     const plan = as ?? this.#newest ?? { slots: this.#slots, version: versionOf(this.#slots, 0) }
     const taken = new Set(this.#containers.map((one) => one.index))
     const made: FakeContainer[] = []
-    for (let index = 0; taken.size < count; index++) {
-      if (taken.has(index)) continue
-      taken.add(index)
+    for (const index of freeIndexes(taken, count - taken.size)) {
       const container = await this.#start(index, plan)
       made.push(container)
       this.#containers.push(container)

@@ -10,6 +10,7 @@ import { sandboxServerBundle } from '../../package-root.ts'
 import { poolDir, stateDir } from '../../state-dir.ts'
 import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { withFolderLock } from '../folder-lock.ts'
+import { freeIndexes } from '../free-indexes.ts'
 import { type HostMount, resolveMounts } from '../host-mounts.ts'
 import { pauseBeforeNextLook } from '../look-pause.ts'
 import { isEarlier, shapeOf, versionId, withShape } from '../pool-version.ts'
@@ -101,8 +102,7 @@ export class LocalBackend implements Backend {
     const found = poolServers(this.#folder)
     await Promise.all(found.filter(({ life }) => life === 'gone').map((server) => endServer(server.folder, server.record)))
     const taken = new Set(found.filter(({ life }) => life !== 'gone').map((server) => server.index))
-    const missing: number[] = []
-    for (let index = 0; taken.size + missing.length < count; index++) if (!taken.has(index)) missing.push(index)
+    const missing = freeIndexes(taken, count - taken.size)
     if (missing.length > 0) await Promise.all([this.#start(missing, { config, version }, mounts, signal), reapLeftovers(this.#folder)])
     await this.#untilAllServed(signal)
   }

@@ -3,7 +3,7 @@ import { type AllocationStub, listJobAllocations, serverRuns } from '../../nomad
 import { groupNameOf, type PoolJob } from '../../nomad/job-spec.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
-import { throwIfCancelled } from './cancelled.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import { endedByItself, isLive } from './containers.ts'
 import { withNodes } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'

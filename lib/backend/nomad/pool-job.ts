@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import type { PoolJob } from '../../nomad/job-spec.ts'
 import { isApptainerImage } from '../../nomad/singularity-task.ts'
-import { packageRoot } from '../../package-root.ts'
+import { packageVersion } from '../../package-root.ts'
 import { placementOf } from '../../placement.ts'
 import { termsOf } from '../../pool-terms.ts'
 import { refuseSharedSystem } from '../task-image.ts'
@@ -31,9 +29,4 @@ export function poolJobOf(config: Config): Omit<PoolJob, 'count'> {
   }
   refuseSharedSystem(config)
   return { pool, driver, image, slots, isolation, network, ...termsOf(config), placement: placementOf(nomad), version: packageVersion() }
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
-  return version
 }

@@ -4,7 +4,7 @@ import { followQuery } from '../../nomad/blocking-query.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { taskName } from '../../nomad/job-spec.ts'
 import { deregisterJob, readJob } from '../../nomad/jobs.ts'
-import { throwIfCancelled } from './cancelled.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /** A manager that has a pool of at least one container makes it again; one that is being ended itself does so once. */

@@ -1,7 +1,7 @@
 import { type AllocationStub, allocationIndex, listJobAllocations, stopAllocation } from '../../nomad/allocations.ts'
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { type Job, readJob } from '../../nomad/jobs.ts'
-import { throwIfCancelled } from './cancelled.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import { isDead, isLive } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { setGroupCount, unlessChanged } from './pool-count.ts'

@@ -3,7 +3,7 @@ import { type AllocationStub, hasEnded, listJobAllocations } from '../../nomad/a
 import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { deregisterJob, readJob, setJobStopped } from '../../nomad/jobs.ts'
 import { poolGroups } from '../../nomad/pool-groups.ts'
-import { throwIfCancelled } from './cancelled.ts'
+import { throwIfCancelled } from '../cancelled.ts'
 import { isLive } from './containers.ts'
 import type { Growth } from './grow-pool.ts'
 import type { NomadPool } from './nomad-pool.ts'

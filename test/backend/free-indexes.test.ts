@@ -1,5 +1,5 @@
 import t from 'tap'
-import { freeIndexes } from '../../../lib/backend/docker/free-indexes.ts'
+import { freeIndexes } from '../../lib/backend/free-indexes.ts'
 
 t.test('the lowest that nobody has', async (t) => {
   t.same(freeIndexes(new Set(), 3), [0, 1, 2])
