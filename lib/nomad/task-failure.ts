@@ -1,6 +1,7 @@
 import { SlotpoolError } from '../errors.ts'
 import { missingInImage } from '../image-layout.ts'
 import type { AllocationStub, TaskEvent } from './allocations.ts'
+import { toolsTaskName } from './job-spec.ts'
 
 /** What went wrong, most telling first: a task that could not be started says more than that it was not restarted. */
 const tellingTypes = [
@@ -63,14 +64,18 @@ export function taskFailure(allocation: AllocationStub, image: string): Slotpool
       { details },
     )
   }
-  const hint = /does not allow the following capabilities/.test(words)
-    ? '; expected them in allow_caps of the client’s docker plugin (as in nomad/nomad-dev.hcl), or TERMINAL_ISOLATION=uid, which needs none'
-    : missingInImage(words)
+  const hint = /does not allow the following capabilities/.test(words) ? capabilityHint(allocation) : missingInImage(words)
   return new SlotpoolError('NOMAD_TASK_FAILED', `the container ${allocation.Name} failed on node ${allocation.NodeName}: ${words}${hint}`, {
     details,
     // Whether another try helps depends on what went wrong; what an operator has to allow does not change by itself.
     retryable: hint === '',
   })
+}
+
+function capabilityHint({ TaskStates }: AllocationStub): string {
+  const where = '; expected them in allow_caps of the client’s docker plugin (as in nomad/nomad-dev.hcl)'
+  // Slots in an image that is not slotpool's own are jails, and nothing else.
+  return TaskStates?.[toolsTaskName] ? where : `${where}, or TERMINAL_ISOLATION=uid, which needs none`
 }
 
 /** How Apptainer ends that could not get an image from a registry. */

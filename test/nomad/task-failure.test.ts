@@ -36,6 +36,10 @@ t.test('a capability that the client does not allow', async (t) => {
   const error = taskFailure(failed(event('Driver Failure', words), notRestarting), 'i:1')
   t.match(error, { code: 'NOMAD_TASK_FAILED', retryable: false })
   t.match(error.message, /capabilities: sys_admin; expected them in allow_caps .* or TERMINAL_ISOLATION=uid/)
+  const tools = { State: 'dead', Failed: false, Events: [] }
+  const inTaskImage = failed(event('Driver Failure', words), notRestarting)
+  const other = taskFailure({ ...inTaskImage, TaskStates: { ...inTaskImage.TaskStates, tools } }, 'i:1')
+  t.match(other.message, /expected them in allow_caps of .*\(as in nomad\/nomad-dev\.hcl\)$/, 'which isolation uid cannot be had in')
 })
 
 t.test('the task that comes before the server', async (t) => {
