@@ -1,5 +1,5 @@
 // Runs test files, each in a process of its own. A test file of tap is a program that prints TAP, so it is run as one: tap's own runner has every Node.js
-// that a test starts load a hook that notes its modules, and that took half of the processor time of all tests.
+// that a test starts load a hook that notes its modules, about a second of processor time each.
 import { spawn } from 'node:child_process'
 import { Parser } from 'tap-parser'
 
