@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { Parser } from 'tap-parser'
 
 /** More than there are processors: some wait for a container or an agent. */
-const jobs = 3
+const jobs = 4
 /** Of one test, in seconds, unless it says otherwise. */
 const testTimeoutSeconds = 300
 /** Who does not even end by its own timer is ended after this. */
