@@ -315,9 +315,13 @@ export class FakeBackend implements Backend {
       clock: this.#clock,
     })
     if (this.#connections === 'memory') {
+      // Who has the address of a container that is gone keeps nothing of it, as it is with one that is real.
+      const serving = new WeakRef(server)
       const connect = (): Duplex => {
         const [ours, theirs] = memoryConnection(() => this.traffic.pieces++)
-        server.accept(theirs)
+        const there = serving.deref()
+        if (there) there.accept(theirs)
+        else theirs.destroy()
         return ours
       }
       return { server, endpoint: { url: 'http://memory', connect } }
