@@ -1,4 +1,5 @@
 import type { Backend } from '../backend/backend.ts'
+import { LinkedAbortController } from '../client/linked-abort-controller.ts'
 import type { Config } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { LeaseMetadata } from '../wire/metadata.ts'
@@ -41,7 +42,8 @@ export interface LeaseContext {
  * @throws {SlotpoolError} `SERVER_UNREACHABLE` when until the deadline some container could not be asked that may have the task's slot.
  */
 export async function leaseTask(context: LeaseContext, taskId: string, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
-  const either = AbortSignal.any([signal, deadline])
+  using ending = new LinkedAbortController(signal, deadline)
+  const either = ending.signal
   const ticket = context.line.ticket()
   let unsure: SlotpoolError | undefined
   for (;;) {
@@ -196,7 +198,7 @@ async function room(
     // It may be able to later. Meanwhile a slot may come free.
     return new Promise<void>(() => {})
   })
-  const enough = new AbortController()
+  using enough = new LinkedAbortController(signal)
   let unwatch = (): void => {}
   const changed = new Promise<void>((resolve) => {
     unwatch = containers.watch(resolve)
@@ -205,7 +207,7 @@ async function room(
   const members = ready.filter((one) => roster.has(one.container.id))
   const withinMs = members.length < ready.length ? retryMs : undefined
   try {
-    await Promise.race([...(grown ? [grown] : []), lookOut.next(members, AbortSignal.any([signal, enough.signal]), withinMs), changed])
+    await Promise.race([...(grown ? [grown] : []), lookOut.next(members, enough.signal, withinMs), changed])
   } finally {
     unwatch()
     // Without a reason one is made, an error with its stack.

@@ -1,5 +1,5 @@
 import type { Container } from '../backend/backend.ts'
-import { whenAborted } from '../client/when-aborted.ts'
+import { LinkedAbortController } from '../client/linked-abort-controller.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Containers } from './containers.ts'
 
@@ -12,16 +12,14 @@ const withinMs = 60_000
  * @throws {SlotpoolError} `CONTAINER_FAILED` when it has not ended by then; the backend's own errors.
  */
 export async function removeInTime(containers: Containers, container: Container, signal: AbortSignal): Promise<void> {
-  const over = new AbortController()
-  const giveUp = (): void => over.abort(signal.reason)
-  whenAborted(signal, giveUp)
+  using over = new LinkedAbortController(signal)
   let refuse: (error: SlotpoolError) => void = () => {}
   const late = new Promise<never>((_, reject) => {
     refuse = reject
   })
   const stop = containers.clock.after(withinMs, () => {
     refuse(new SlotpoolError('CONTAINER_FAILED', `container ${container.id} did not end within ${withinMs / 1_000} s`))
-    giveUp()
+    over.abort()
   })
   const removing = containers.remove(container, over.signal)
   // Of what was given up nobody wants to know how it ended.
@@ -30,6 +28,5 @@ export async function removeInTime(containers: Containers, container: Container,
     await Promise.race([removing, late])
   } finally {
     stop()
-    signal.removeEventListener('abort', giveUp)
   }
 }

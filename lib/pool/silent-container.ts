@@ -1,4 +1,4 @@
-import { whenAborted } from '../client/when-aborted.ts'
+import { LinkedAbortController } from '../client/linked-abort-controller.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Clock } from '../sandbox/clock.ts'
 
@@ -23,16 +23,12 @@ export async function askBriefly<T>(
   clock: Clock,
   timeoutMs = askTimeoutMs,
 ): Promise<T> {
-  // Not AbortSignal.any: up to Node 22 each keeps some bytes for as long as the longest-lived of its signals, and this one is often the pool's.
-  const over = new AbortController()
-  const giveUp = (): void => over.abort(signal.reason)
+  using over = new LinkedAbortController(signal)
   let isLate = false
   const stop = clock.after(timeoutMs, () => {
     isLate = true
     over.abort()
   })
-  whenAborted(signal, giveUp)
-  if (signal.aborted) giveUp()
   try {
     return await ask(over.signal)
   } catch (error) {
@@ -40,7 +36,6 @@ export async function askBriefly<T>(
     throw new SlotpoolError('SERVER_UNREACHABLE', `its sandbox server did not answer within ${timeoutMs / 1000} s`, { cause: error })
   } finally {
     stop()
-    signal.removeEventListener('abort', giveUp)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { openBackend } from '../backend/open-backend.ts'
 import type { Notice } from '../backend/provider.ts'
+import { LinkedAbortController } from '../client/linked-abort-controller.ts'
 import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
@@ -397,12 +398,13 @@ export class SlotPool implements AsyncDisposable {
     for (;;) {
       const underWay = this.#leasing.get(taskId)
       if (!underWay) break
+      using ending = new LinkedAbortController(signal, deadline)
       await turnOrAbort(
         underWay.then(
           () => {},
           () => {},
         ),
-        AbortSignal.any([signal, deadline]),
+        ending.signal,
       )
     }
     const own: Promise<void>[] = []
