@@ -49,7 +49,8 @@ export async function taskImageContract(t: Test, pool: SlotPool): Promise<void> 
   await t.test('slots keep to themselves, and the tools to the server', async (t) => {
     await one.exec('echo mine > /bin/mark; echo mine > /tmp/mark; export -p > /root/mark')
     t.match(await two.exec('for f in /bin/mark /tmp/mark /root/mark; do [ ! -e $f ] || echo $f; done'), { stdout: '' })
-    await one.exec('sh -c "sleep 4321" &')
+    // A command does not wait for what it leaves behind to have become what it is.
+    await one.exec(`sh -c "sleep 4321" & until [ -n "$(${sleepers})" ]; do :; done`)
     t.match(await two.exec(sleepers), { stdout: '' })
     t.match(await one.exec(sleepers), { stdout: 'here\n' }, 'as its own slot sees it')
     t.match(await one.exec('echo x > /run/slotpool/bin/bash'), { exitCode: 1, stderr: /Read-only file system/ })
