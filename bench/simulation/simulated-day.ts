@@ -164,6 +164,8 @@ export class SimulatedDay {
       if (!forgotten) await slot.release()
       this.log.left(forgotten ? 'expired' : 'released')
     } catch (error) {
+      // A slot whose command has no outcome is there all the same.
+      await slot.release().catch(() => {})
       this.log.left(codeOf(error))
     }
   }
