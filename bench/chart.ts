@@ -46,7 +46,7 @@ export function renderChart(title: string, subtitle: string, measures: readonly 
       y += rowHeight
     }
   }
-  return renderSvg(width, y + 20, parts)
+  return renderSvg(title, width, y + 20, parts)
 }
 
 /** The bad end of the samples, next to the median. */

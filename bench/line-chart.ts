@@ -58,7 +58,7 @@ export function renderLineChart(title: string, subtitle: string, panels: readonl
     }
     top += height + 70
   }
-  return renderSvg(width, top - 30, parts)
+  return renderSvg(title, width, top - 30, parts)
 }
 
 type Text = (x: number, y: number, content: string, more?: string) => void

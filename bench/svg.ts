@@ -6,9 +6,10 @@ export function escapeXml(text: string): string {
 }
 
 /** A whole picture on white. */
-export function renderSvg(width: number, height: number, parts: readonly string[]): string {
+export function renderSvg(title: string, width: number, height: number, parts: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="12" fill="#0f172a">`,
+    `<title>${escapeXml(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     ...parts,
     '</svg>',

@@ -11,7 +11,7 @@ import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { freeIndexes } from '../free-indexes.ts'
 import { isEarlier, type PoolVersion, versionId } from '../pool-version.ts'
 import { type Hold, hold } from './hold.ts'
-import { memoryConnection } from './memory-connection.ts'
+import { memoryConnection, type OnTraffic } from './memory-connection.ts'
 import type { Script } from './scripted-execution.ts'
 import { ScriptedJails, ScriptedRuntime } from './scripted-runtime.ts'
 
@@ -82,6 +82,9 @@ export class FakeBackend implements Backend {
   #changing: Promise<unknown> = Promise.resolve()
   /** Those that watch. */
   readonly #watching = new Set<() => void>()
+  readonly #onTraffic = (): void => {
+    this.traffic.pieces++
+  }
   /** What servers were asked so far, and, in memory, the pieces that went either way. */
   readonly traffic = { requests: 0, pieces: 0 }
 
@@ -315,16 +318,7 @@ export class FakeBackend implements Backend {
       clock: this.#clock,
     })
     if (this.#connections === 'memory') {
-      // Who has the address of a container that is gone keeps nothing of it, as it is with one that is real.
-      const serving = new WeakRef(server)
-      const connect = (): Duplex => {
-        const [ours, theirs] = memoryConnection(() => this.traffic.pieces++)
-        const there = serving.deref()
-        if (there) there.accept(theirs)
-        else theirs.destroy()
-        return ours
-      }
-      return { server, endpoint: { url: 'http://memory', connect } }
+      return { server, endpoint: { url: 'http://memory', connect: connectionsTo(server, this.#onTraffic) } }
     }
     const url = await server.listen({ host: '127.0.0.1', port: at ? Number(new URL(at.url).port) : 0 })
     // A test that forgets to take its pool down ends all the same.
@@ -340,6 +334,21 @@ export class FakeBackend implements Backend {
 
   #tell(): void {
     for (const told of this.#watching) told()
+  }
+}
+
+/**
+ * Who has the address of a container that is gone keeps nothing of it, as it is with one that is real. What is made within a method keeps all that anything
+ * made there keeps, the container too: hence a function.
+ */
+function connectionsTo(server: SandboxServer, onTraffic: OnTraffic): () => Duplex {
+  const serving = new WeakRef(server)
+  return () => {
+    const [ours, theirs] = memoryConnection(onTraffic)
+    const there = serving.deref()
+    if (there) there.accept(theirs)
+    else theirs.destroy()
+    return ours
   }
 }
 
