@@ -1,3 +1,4 @@
+import { LinkedAbortController } from '../client/linked-abort-controller.ts'
 import { AfterLooks, type LookedAt } from './after-looks.ts'
 import type { Container } from './backend.ts'
 
@@ -36,7 +37,8 @@ export class EngineWatch {
 
   /** See `Backend.watch`. */
   async join(onChange: () => void, signal: AbortSignal): Promise<void> {
-    const either = AbortSignal.any([signal, this.#closed.signal])
+    using leaving = new LinkedAbortController(signal, this.#closed.signal)
+    const either = leaving.signal
     if (either.aborted) return
     const watcher = { onChange }
     this.#watchers.add(watcher)
@@ -68,8 +70,8 @@ export class EngineWatch {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal])
+    using over = new LinkedAbortController(signal)
+    const either = over.signal
     const looks = new AfterLooks(this.#events, () => this.#tell(either), either)
     this.#looks = looks
     try {

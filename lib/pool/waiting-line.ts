@@ -1,4 +1,4 @@
-import { whenAborted } from '../client/when-aborted.ts'
+import { unlessAborted } from '../client/unless-aborted.ts'
 import { SlotpoolError } from '../errors.ts'
 
 /** When somebody came, among all who came. */
@@ -112,10 +112,5 @@ export class WaitingLine {
 
 /** Resolves when `turn` does, and throws what it throws. @throws {SlotpoolError} `CANCELLED` when `signal` is aborted before. */
 export function turnOrAbort(turn: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason }))
-    if (signal.aborted) return onAbort()
-    whenAborted(signal, onAbort)
-    turn.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
+  return unlessAborted(turn, signal, () => new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason }))
 }

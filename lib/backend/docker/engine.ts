@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import Docker from 'dockerode'
-import { whenAborted } from '../../client/when-aborted.ts'
+import { unlessAborted } from '../../client/unless-aborted.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { type EngineAddress, engineAddress } from './engine-address.ts'
 import { engineError } from './engine-error.ts'
@@ -66,7 +66,7 @@ export class DockerEngine {
    */
   async call<T>(doing: string, request: Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
-      return await (signal ? unlessAborted(doing, request, signal) : request)
+      return await (signal ? unlessToldToStop(doing, request, signal) : request)
     } catch (error) {
       throw engineError(error, doing, this.address)
     }
@@ -95,18 +95,12 @@ export class DockerEngine {
 }
 
 /** Most requests of dockerode take no signal. */
-async function unlessAborted<T>(doing: string, request: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(new SlotpoolError('CANCELLED', `docker was told to stop before it could ${doing}`, { cause: signal.reason }))
-    if (signal.aborted) abort()
-    else whenAborted(signal, abort)
-  })
-  try {
-    return await Promise.race([request, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
+function unlessToldToStop<T>(doing: string, request: Promise<T>, signal: AbortSignal): Promise<T> {
+  return unlessAborted(
+    request,
+    signal,
+    () => new SlotpoolError('CANCELLED', `docker was told to stop before it could ${doing}`, { cause: signal.reason }),
+  )
 }
 
 function connect(options: Docker.DockerOptions & { agent?: HttpAgent }): Docker {

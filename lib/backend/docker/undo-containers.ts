@@ -1,10 +1,7 @@
-import { SandboxClient } from '../../client/sandbox-client.ts'
-import type { Endpoint } from '../../wire/endpoint.ts'
+import { retireServer } from '../retire-server.ts'
 import type { DockerEngine } from './engine.ts'
 import { listPoolContainers } from './pool-containers.ts'
 import { removeContainer } from './remove-container.ts'
-
-const retireTimeoutMs = 2_000
 
 /**
  * Removes containers that a failed or aborted call had already made, and that had answered. One in which another process has leased a slot meanwhile
@@ -18,19 +15,7 @@ export async function undoContainers(engine: DockerEngine, pool: string, token: 
     found
       .filter((one) => ids.includes(one.id))
       .map(async (one) => {
-        if (one.endpoint === undefined || (await isRetired(one.endpoint, token))) await removeContainer(engine, one.id)
+        if (one.endpoint === undefined || (await retireServer(one.endpoint, token))) await removeContainer(engine, one.id)
       }),
   )
-}
-
-/** Whether nobody has a lease there, nor will: it is asked and settled in one, since others have known of it from its first answer on. */
-async function isRetired(endpoint: Endpoint, token: string): Promise<boolean> {
-  const client = new SandboxClient(endpoint, token)
-  try {
-    return (await client.retire(AbortSignal.timeout(retireTimeoutMs))).retired
-  } catch {
-    return false
-  } finally {
-    await client.close()
-  }
 }

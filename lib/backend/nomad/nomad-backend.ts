@@ -1,3 +1,4 @@
+import { LinkedAbortController } from '../../client/linked-abort-controller.ts'
 import type { Config, NomadDriver } from '../../config.ts'
 import { allocationRun, listJobAllocations, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
 import { changesByHand } from '../../nomad/changes-by-hand.ts'
@@ -163,7 +164,8 @@ export class NomadBackend implements Backend {
   }
 
   async #whileOpen(signal: AbortSignal | undefined, work: (either: AbortSignal) => Promise<void>): Promise<void> {
-    const running = work(signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]))
+    using either = new LinkedAbortController(this.#closed.signal, ...(signal ? [signal] : []))
+    const running = work(either.signal)
     this.#underWay.add(running)
     try {
       await running

@@ -43,7 +43,7 @@ export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<v
 }
 
 /** Resolves when Nomad has told the nodes to end what the job has. */
-export async function stopJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
+async function stopJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
   await waitForEvaluation(pool.client, await deregisterJob(pool.client, pool.jobId, { purge: false }, signal), signal)
 }
 

@@ -1,12 +1,9 @@
-import { SandboxClient } from '../../client/sandbox-client.ts'
 import { type AllocationStub, allocationIndex, allocationRun, listJobPorts, serverRuns } from '../../nomad/allocations.ts'
 import type { Endpoint } from '../../wire/endpoint.ts'
+import { retireServer } from '../retire-server.ts'
 import { silence } from './answering.ts'
 import { allocationEndpoint } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
-
-/** What one container may take to say whether it can go. */
-const retireTimeoutMs = 2_000
 
 /** What may go of containers that live, and are all of one group. */
 export interface Retired {
@@ -36,7 +33,8 @@ export async function retireGrown(
   await noteAnswers(pool, running, endpoints, signal)
   const ids: string[] = []
   for (const one of running.filter((one) => pool.answered.has(allocationRun(one)))) {
-    if (!(await retires(endpoints.get(one.ID), token, signal))) return { kept: allocationIndex(one) + 1, ids }
+    const endpoint = endpoints.get(one.ID)
+    if (endpoint === undefined || !(await retireServer(endpoint, token, signal))) return { kept: allocationIndex(one) + 1, ids }
     ids.push(one.ID)
   }
   return { kept: stays, ids }
@@ -56,17 +54,4 @@ async function noteAnswers(
       if ((await silence(endpoint, signal)) === undefined) pool.answered.add(allocationRun(one))
     }),
   )
-}
-
-/** Whether it has no lease and will never give one again. One that does not say so is left alone. */
-async function retires(endpoint: Endpoint | undefined, token: string, signal: AbortSignal): Promise<boolean> {
-  if (endpoint === undefined) return false
-  const client = new SandboxClient(endpoint, token)
-  try {
-    return (await client.retire(AbortSignal.any([signal, AbortSignal.timeout(retireTimeoutMs)]))).retired
-  } catch {
-    return false
-  } finally {
-    await client.close()
-  }
 }
