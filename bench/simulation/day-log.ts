@@ -13,15 +13,21 @@ export interface LeaseCosts {
 interface TenantWaits {
   waits: number
   waitedMs: number
+  /** What it would have waited in one line for all: each slot that was given would have been for whoever had waited longest. */
+  dueMs: number
 }
 
-/** Jain's index of the mean waits of so many tenants: 1 when all are the same. */
+/**
+ * Jain's index of what so many tenants waited, each in parts of what it would have waited in one line for all: 1 when these are the same. A wait by itself
+ * says nothing of fairness: most of it hangs on with how many others one came.
+ */
 export interface Fairness {
   index: number
   tenants: number
 }
 
 interface Waiting {
+  tenant: number
   cameAtMs: number
 }
 
@@ -46,6 +52,8 @@ export class DayLog {
   readonly #silent: () => boolean
   /** By manager, in the order in which they came. */
   readonly #waiting: readonly Map<string, Waiting>[]
+  /** Those who would wait now in one line for all. */
+  readonly #oneLine = new Map<string, Waiting>()
   readonly #tenants: TenantWaits[]
   /** Those since fairness was last asked for. */
   #recent: TenantWaits[]
@@ -55,9 +63,8 @@ export class DayLog {
     this.#now = now
     this.#silent = silent
     this.#waiting = Array.from({ length: managers }, () => new Map())
-    const noWaits = (): TenantWaits[] => Array.from({ length: tenants }, () => ({ waits: 0, waitedMs: 0 }))
-    this.#tenants = noWaits()
-    this.#recent = noWaits()
+    this.#tenants = Array.from({ length: tenants }, noWait)
+    this.#recent = this.#tenants.map(noWait)
     const column = (): Float32Array => new Float32Array(tasks)
     this.costs = { count: 0, containers: column(), ms: column(), cpuMs: column(), requests: column() }
   }
@@ -67,14 +74,17 @@ export class DayLog {
     return this.#waiting.reduce((sum, one) => sum + one.size, 0)
   }
 
-  came({ id, manager }: DayTask): void {
+  came({ id, manager, tenant }: DayTask): void {
     this.present++
-    this.#waiting[manager]?.set(id, { cameAtMs: this.#now() })
+    const waiting = { tenant, cameAtMs: this.#now() }
+    this.#waiting[manager]?.set(id, waiting)
+    this.#oneLine.set(id, waiting)
   }
 
   /** It has its slot. Returns how long it waited. */
   served(task: DayTask): number {
     const waitedMs = this.#leaveLine(task)
+    this.#due()
     const [first] = this.#waiting[task.manager]?.values() ?? []
     if (first && first.cameAtMs < this.#now() - waitedMs) {
       if (this.#silent()) this.overtakenInSilence++
@@ -87,6 +97,8 @@ export class DayLog {
   /** It has no slot, and goes. */
   refused(task: DayTask, code: string): void {
     this.waitsInVain.push(this.#leaveLine(task))
+    // Who would have had a slot by now leaves it to the next.
+    this.#due(this.#oneLine.has(task.id) ? task.id : undefined)
     this.left(code)
   }
 
@@ -105,7 +117,7 @@ export class DayLog {
     costs.requests[at] = requests
   }
 
-  /** How alike the tenants' mean waits are, over all the time. */
+  /** Over all the time. */
   get fairness(): Fairness {
     return fairnessOf(this.#tenants, 20)
   }
@@ -113,7 +125,7 @@ export class DayLog {
   /** The same, of the waits since it was last asked for. */
   takeFairness(): Fairness {
     const recent = this.#recent
-    this.#recent = recent.map(() => ({ waits: 0, waitedMs: 0 }))
+    this.#recent = recent.map(noWait)
     return fairnessOf(recent, 5)
   }
 
@@ -121,19 +133,34 @@ export class DayLog {
     const line = this.#waiting[manager] as Map<string, Waiting>
     const waitedMs = this.#now() - (line.get(id) as Waiting).cameAtMs
     line.delete(id)
-    for (const own of waitedMs > 0 ? [this.#tenants[tenant], this.#recent[tenant]] : []) {
-      if (!own) continue
+    for (const own of waitedMs > 0 ? this.#booksOf(tenant) : []) {
       own.waits++
       own.waitedMs += waitedMs
     }
     return waitedMs
   }
+
+  /** One leaves the line that would be one for all: the first, who has a slot, or one who goes. */
+  #due(id = this.#oneLine.keys().next().value as string): void {
+    const { tenant, cameAtMs } = this.#oneLine.get(id) as Waiting
+    this.#oneLine.delete(id)
+    for (const own of this.#booksOf(tenant)) own.dueMs += this.#now() - cameAtMs
+  }
+
+  #booksOf(tenant: number): TenantWaits[] {
+    return [this.#tenants[tenant], this.#recent[tenant]].flatMap((one) => one ?? [])
+  }
 }
 
-/** Of the tenants that waited at least so often: others have no mean to speak of. */
+const noWait = (): TenantWaits => ({ waits: 0, waitedMs: 0, dueMs: 0 })
+
+/** Of the tenants that waited at least so often: of others single waits decide. */
 function fairnessOf(tenants: readonly TenantWaits[], leastWaits: number): Fairness {
-  const means = tenants.filter((one) => one.waits >= leastWaits).map(({ waits, waitedMs }) => waitedMs / waits)
-  const sum = means.reduce((all, one) => all + one, 0)
-  const squares = means.reduce((all, one) => all + one * one, 0)
-  return { index: means.length === 0 ? 1 : sum ** 2 / (means.length * squares), tenants: means.length }
+  const parts = tenants.filter((one) => one.waits >= leastWaits).map(({ waitedMs, dueMs }) => waitedMs / dueMs)
+  if (parts.length === 0) return { index: 1, tenants: 0 }
+  // Who waits where nobody would have to: as unfair as can be.
+  if (parts.includes(Number.POSITIVE_INFINITY)) return { index: 1 / parts.length, tenants: parts.length }
+  const sum = parts.reduce((all, one) => all + one, 0)
+  const squares = parts.reduce((all, one) => all + one * one, 0)
+  return { index: sum ** 2 / (parts.length * squares), tenants: parts.length }
 }

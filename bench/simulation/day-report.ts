@@ -3,7 +3,7 @@ import { type Summary, summarize } from '../statistics.ts'
 import type { Fairness, LeaseCosts } from './day-log.ts'
 import { hourMs } from './day-workload.ts'
 import { leastSquares } from './least-squares.ts'
-import type { SimulatedDay } from './simulated-day.ts'
+import type { Growth, SimulatedDay } from './simulated-day.ts'
 
 /** How things were at one moment. */
 export interface DaySample {
@@ -62,8 +62,8 @@ export interface DayReport {
   utilisation: number
   growths: number
   removals: number
-  /** Containers that were asked for above what leases and those who waited needed at that moment: at most in one growth, and in all. */
-  overshoot: { most: number; all: number }
+  /** Containers that were asked for above what leases and those who waited needed at that moment, and when that was. */
+  overshoot: { all: number; growths: Growth[] }
   /** Below or above the bounds of the pool, in samples. */
   outOfBounds: number
   outcomes: Record<string, number>

@@ -45,7 +45,7 @@ export function judgeDay(report: DayReport): DayCheck[] {
       ? []
       : [
           {
-            what: `fairness of waits between ${fairness.tenants} tenants (Jain)`,
+            what: `fairness between ${fairness.tenants} tenants: their waits in parts of those in one line for all (Jain)`,
             got: renderNumber(fairness.index),
             expected: `at least ${leastFairness}`,
             holds: fairness.index >= leastFairness,

@@ -81,7 +81,7 @@ export async function observeDay(options: ObserveOptions): Promise<DayReport> {
   await day.end()
   const { log, growths } = day
   const { user, system } = process.cpuUsage(startedCpu)
-  const over = growths.map((one) => Math.max(0, one.count - Math.max(one.needed, one.containers)))
+  const beyond = growths.filter((one) => one.count > Math.max(one.needed, one.containers))
   return {
     tasks: workload.tasks,
     hours: lengthMs / hourMs,
@@ -106,7 +106,7 @@ export async function observeDay(options: ObserveOptions): Promise<DayReport> {
     utilisation: utilisation(samples, lengthMs / hourMs),
     growths: growths.length,
     removals: day.removals,
-    overshoot: { most: Math.max(0, ...over), all: over.reduce((all, one) => all + one, 0) },
+    overshoot: { all: beyond.reduce((all, one) => all + one.count - Math.max(one.needed, one.containers), 0), growths: beyond },
     outOfBounds: samples.filter((one) => one.containers > max).length,
     outcomes: Object.fromEntries(log.outcomes),
     metrics,

@@ -64,7 +64,7 @@ export function renderDayChart(report: DayReport, subtitle: string): string {
     },
     { title: 'tasks that wait for a slot', lines: [line('waiting', '#dc2626', samples, (one) => one.waiting)], height: 120 },
     {
-      title: 'fairness: how unlike the mean waits of tenants are (Jain, of those who waited in that half hour), %',
+      title: 'fairness: waits of tenants in parts of those in one line for all (Jain, of that half hour), %',
       lines: [line('index', '#7c3aed', report.fairnessByHour, (one) => 100 * one.index)],
       height: 120,
     },

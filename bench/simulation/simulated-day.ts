@@ -2,7 +2,7 @@ import { type Slot, SlotPool, SlotpoolError } from 'slotpool'
 import { FakeBackend, type Script } from 'slotpool/fake'
 import type { Random } from '../random.ts'
 import { DayLog } from './day-log.ts'
-import { type DayTask, DayWorkload, type WorkloadOptions } from './day-workload.ts'
+import { type DayTask, DayWorkload, hourMs, type WorkloadOptions } from './day-workload.ts'
 import { MeasuredBackend } from './measured-backend.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { Stillness } from './stillness.ts'
@@ -22,6 +22,20 @@ export interface DayOptions {
   silences: { count: number; mostMs: number }
 }
 
+/** What the pool was grown to, and what was so at that moment. */
+export interface Growth {
+  hour: number
+  count: number
+  containers: number
+  starting: number
+  leased: number
+  waiting: number
+  /** Free slots of containers that are silent. */
+  outOfReach: number
+  /** So many containers have room for who has a slot and who waits for one. */
+  needed: number
+}
+
 /** Who had to wait for a silent container asks it again within this. */
 const askedAgainMs = 1_000
 
@@ -34,7 +48,7 @@ export class SimulatedDay {
   readonly backend: FakeBackend
   readonly log: DayLog
   readonly pools: SlotPool[] = []
-  readonly growths: { count: number; needed: number; containers: number }[] = []
+  readonly growths: Growth[] = []
   removals = 0
   readonly #options: DayOptions
   readonly #random: Random
@@ -223,10 +237,12 @@ export class SimulatedDay {
   }
 
   #noteGrowth(count: number): void {
-    const { containers, leased } = this.backend.usage()
+    const { containers, starting, leased, outOfReach } = this.backend.usage()
     if (count <= containers) return
     const { slots, min } = this.#options
-    this.growths.push({ count, containers, needed: Math.max(min, Math.ceil((leased + this.log.waiting) / slots)) })
+    const { waiting } = this.log
+    const needed = Math.max(min, Math.ceil((leased + outOfReach + waiting) / slots))
+    this.growths.push({ hour: this.atMs / hourMs, count, containers, starting, leased, waiting, outOfReach, needed })
   }
 
   #at(afterMs: number, what: () => void): void {

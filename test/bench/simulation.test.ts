@@ -46,7 +46,7 @@ t.test('a day of which something does not hold is told', async (t) => {
     foreign: 0,
     second: 0,
     outOfBounds: 0,
-    overshoot: { most: 0, all: 0 },
+    overshoot: { all: 0, growths: [] },
     left: { containers: 0, leased: 0, held: 0, waiting: 0, timers: 0 },
   } as unknown as DayReport
   const failed = (change: Partial<DayReport>): string[] =>
@@ -63,7 +63,7 @@ t.test('a day of which something does not hold is told', async (t) => {
     [{ foreign: 1 }, /another task/],
     [{ second: 1 }, /two slots/],
     [{ outOfBounds: 1 }, /more containers/],
-    [{ overshoot: { most: 2, all: 2 } }, /beyond/],
+    [{ overshoot: { all: 2, growths: [] } }, /beyond/],
     [{ left: { ...well.left, held: 1 } }, /held/],
     [{ left: { ...well.left, containers: 1 } }, /taken down/],
     [{ left: { ...well.left, timers: 1 } }, /timers/],
@@ -108,11 +108,33 @@ t.test('who is served before somebody who had come before is counted, and waits 
     fair.served(one)
   }
   for (let round = 0; round < 20; round++) for (const tenant of [0, 1]) wait(tenant, tenant === 0 ? 100 : 300)
-  // (100 + 300)² / (2 · (100² + 300²))
-  t.same(fair.fairness, { index: 0.8, tenants: 2 })
-  t.same(fair.takeFairness(), { index: 0.8, tenants: 2 })
-  for (let round = 0; round < 20; round++) for (const tenant of [0, 1]) wait(tenant, 50)
-  t.equal(fair.takeFairness().index.toFixed(6), '1.000000', 'of those since it was last asked for')
+  t.same(fair.fairness, { index: 1, tenants: 2 }, 'who comes when others are many waits longer, and is not treated worse')
+  t.same(fair.takeFairness(), { index: 1, tenants: 2 })
+  // Tenant 0 came first and is served last, each time: 200 of 100, and 100 of 200.
+  for (let round = 0; round < 20; round++) {
+    const [early, late] = [task(`early ${round}`, 0, 0), task(`late ${round}`, 0, 1)]
+    fair.came(early)
+    fair.came(late)
+    now += 100
+    fair.served(late)
+    now += 100
+    fair.served(early)
+  }
+  // (2 + 1/2)² / (2 · (2² + (1/2)²))
+  t.equal(fair.takeFairness().index.toFixed(6), (0.735294).toFixed(6), 'of those since it was last asked for')
+  const none = new DayLog({ tasks: 10, managers: 2, tenants: 2, now: () => now, silent: () => false })
+  for (let round = 0; round < 20; round++) {
+    const [goes, stays, next] = [task(`goes ${round}`, 0, 0), task(`stays ${round}`, 1, 1), task(`next ${round}`, 1, 1)]
+    none.came(goes)
+    none.came(stays)
+    none.came(next)
+    now += 10
+    none.served(stays)
+    none.refused(goes, 'POOL_FULL')
+    now += 10
+    none.served(next)
+  }
+  t.same(none.fairness, { index: 1, tenants: 2 }, 'the slot of one who would have had it and left is for the next')
 })
 
 t.test('the simulated clock calls what is due, in order, and nothing that was stopped', async (t) => {

@@ -59,6 +59,8 @@ export interface FakeUsage {
   /** Of those that have started. */
   slots: number
   leased: number
+  /** Those that are free and cannot be had: of containers that are paused. */
+  outOfReach: number
 }
 
 /**
@@ -170,6 +172,7 @@ export class FakeBackend implements Backend {
       starting: alive - started.length,
       slots: started.reduce((sum, { slots }) => sum + slots, 0),
       leased: started.reduce((sum, { server }) => sum + server.leased, 0),
+      outOfReach: started.reduce((sum, { paused, slots, server }) => sum + (paused ? slots - server.leased : 0), 0),
     }
   }
 
