@@ -164,6 +164,16 @@ t.test('a container takes as long to start as is wanted, and is listed meanwhile
   t.match(await backend.list(), [{ index: 0 }, { index: 1 }], 'one that was given up is gone')
 })
 
+t.test('the free slots of a container that is paused are out of reach', async (t) => {
+  const { pool, backend } = await fakePool(t, { slots: 3 })
+  await pool.lease('a')
+  const [id = ''] = backend.ids()
+  backend.pause(id)
+  t.match(backend.usage(), { slots: 3, leased: 1, outOfReach: 2 })
+  backend.resume(id)
+  t.match(backend.usage(), { slots: 3, leased: 1, outOfReach: 0 })
+})
+
 t.test('the time of a command is that of the clock', async (t) => {
   const clock = new MovedClock()
   let begun = (): void => {}
