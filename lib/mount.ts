@@ -42,6 +42,9 @@ export function parseMount(text: string): Mount {
   const [host = '', target, ...rest] = text.split(':')
   if (target === undefined) throw mountInvalid({ host: text, target: '' }, `got mount ${JSON.stringify(text)}, expected ${mountForm}`)
   const mode = rest[0] === 'ro' || rest[0] === 'rw' ? rest.shift() : undefined
+  // Nobody describes a folder so: it is a slip, or an option of another program's.
+  if (mode === undefined && rest[0] !== undefined && /^([rwxo]{2}|z)(,\w+)*$/i.test(rest[0].trim()))
+    throw mountInvalid({ host, target }, `got ${JSON.stringify(rest[0])} where ro, rw or a description is, expected ${mountForm}`)
   const description = rest.join(':').trim()
   return {
     host,

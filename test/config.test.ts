@@ -159,6 +159,10 @@ t.test('TERMINAL_MOUNTS and the option mounts', async (t) => {
     '/a:/x/../sys/y',
     '/a:/dev/shm',
     '/a:/b;/c:/b/',
+    '/a:/b:RW',
+    '/a:/b:wr',
+    '/a:/b:rw,z',
+    '/a:/b:z:Data',
   ]) {
     t.throws(() => loadConfig({}, { TERMINAL_MOUNTS: bad }), { code: 'MOUNT_INVALID', message: /expected/ }, JSON.stringify(bad))
   }

@@ -48,7 +48,7 @@ export async function execute(client: SandboxClient, options: ExecuteOptions): P
   checkExecutionId(executionId)
   if (request) {
     checkCommand(request.command)
-    checkEnv(request.env ?? {})
+    if (request.env !== undefined) checkEnv(request.env)
   }
   if (signal?.aborted) throw new SlotpoolError('CANCELLED', 'the command was cancelled before it was sent', { cause: signal.reason })
 
@@ -165,7 +165,7 @@ class Attempt {
   async #afterLoss(error: unknown, request: ExecutionRequest | undefined, lost: SlotpoolError): Promise<SlotpoolError> {
     if (!request || !(error instanceof SlotpoolError)) throw error
     if (error.code === 'EXECUTION_NOT_FOUND') return this.#refuse(lost)
-    throw error.code === 'LEASE_LOST' && error.details.restarted ? unknownOutcome(error.message, error) : error
+    throw isOfAnother(error) ? unknownOutcome(error.message, error) : error
   }
 
   /**
@@ -179,7 +179,7 @@ class Attempt {
       refused = await this.#client.refuse(this.#leaseId, this.#executionId, this.#attempt, this.#unreachable)
     } catch (error) {
       if (isLost(error)) return error
-      throw error
+      throw isOfAnother(error) ? unknownOutcome((error as SlotpoolError).message, error) : error
     }
     if (!refused) return lost
     throw new SlotpoolError('SERVER_UNREACHABLE', `the command did not reach the sandbox server and was not run: ${lost.message}`, {
@@ -257,6 +257,13 @@ class Attempt {
 
 function isLost(error: unknown): error is SlotpoolError {
   return error instanceof SlotpoolError && error.code === 'SERVER_UNREACHABLE'
+}
+
+/** What a server says that never had the command: it was started anew, or another one is at that address now. */
+function isOfAnother(error: unknown): boolean {
+  if (!(error instanceof SlotpoolError)) return false
+  if (error.code === 'LEASE_LOST') return error.details.restarted === true
+  return ['UNAUTHORIZED', 'PROTOCOL_MISMATCH', 'ROUTE_NOT_FOUND'].includes(error.code)
 }
 
 /** What ended a connection that cannot be taken up again. */

@@ -24,6 +24,9 @@ export class Containers {
   readonly clock: Clock
   readonly #backend: Backend
   readonly #clients = new Map<string, SandboxClient>()
+  /** Lists begun so far, and how many had been when a client was made: of its container an earlier list knows nothing, or what was before. */
+  #lists = 0
+  readonly #madeAfter = new WeakMap<SandboxClient, number>()
   /** As {@link Look.ready} was last: who waits for a change waits for another set of them. */
   #readyIds = ''
   readonly #onNew: (id: string) => void
@@ -50,12 +53,14 @@ export class Containers {
 
   /** Every container as it is now. */
   async look(signal?: AbortSignal): Promise<Look> {
-    return this.#connect(await this.#backend.list(signal))
+    const list = ++this.#lists
+    return this.#connect(await this.#backend.list(signal), list)
   }
 
   /** Makes the pool have `count` live containers. */
   async grow(count: number, signal?: AbortSignal): Promise<Look> {
-    return this.#connect(await this.#backend.grow(count, signal))
+    const list = ++this.#lists
+    return this.#connect(await this.#backend.grow(count, signal), list)
   }
 
   /** Removes a container, whoever has a slot there. */
@@ -81,9 +86,10 @@ export class Containers {
     this.#clients.clear()
   }
 
-  async #connect(all: Container[]): Promise<Look> {
+  async #connect(all: Container[], list: number): Promise<Look> {
     const byId = new Map(all.map((one) => [one.id, one]))
     for (const [id, client] of this.#clients) {
+      if ((this.#madeAfter.get(client) as number) >= list) continue
       const container = byId.get(id)
       const lost = whyLost(id, container, client)
       if (!lost) continue
@@ -108,6 +114,7 @@ export class Containers {
         if (!client) {
           client = new SandboxClient(container.endpoint, token)
           this.#clients.set(container.id, client)
+          this.#madeAfter.set(client, this.#lists)
           this.#onNew(container.id)
         }
       }

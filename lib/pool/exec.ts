@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { StringDecoder } from 'node:string_decoder'
+import { inspect } from 'node:util'
 import { execute, type OutputSink } from '../client/execute.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
@@ -116,8 +117,8 @@ export async function runCommand<T extends string | Buffer>(
     request: {
       command,
       ...(cwd === undefined ? {} : { cwd }),
-      ...(options.env ? { env: options.env } : {}),
-      ...(options.allowEnv ? { allowEnv: [...options.allowEnv] } : {}),
+      ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.allowEnv === undefined ? {} : { allowEnv: [...options.allowEnv] }),
       ...(options.noOutputTimeoutMs === undefined ? {} : { noOutputTimeoutMs: options.noOutputTimeoutMs }),
       timeoutMs: options.timeoutMs ?? target.defaults.timeoutMs,
       mergeStderr: options.mergeStderr ?? false,
@@ -224,12 +225,23 @@ function sinkOf<T extends string | Buffer>(stdout: StreamEnd<T>, stderr: StreamE
   }
 }
 
-function checkOptions(options: { timeoutMs?: number; noOutputTimeoutMs?: number; maxOutputBytes?: number }): void {
+function checkOptions(options: Omit<ExecOptions, 'encoding' | 'onStdout' | 'onStderr'> & { encoding?: unknown }): void {
+  if (typeof options !== 'object' || options === null) throw optionInvalid('options', options, 'an object')
   for (const name of ['timeoutMs', 'noOutputTimeoutMs', 'maxOutputBytes'] as const) {
     const value = options[name]
     if (value === undefined || (Number.isSafeInteger(value) && value >= 1 && value <= 2_147_483_000)) continue
-    throw new SlotpoolError('CONFIG_INVALID', `option ${name}: got ${value}, expected a whole number from 1 to 2147483000`, {
-      details: { variable: name, got: value },
-    })
+    throw optionInvalid(name, value, 'a whole number from 1 to 2147483000')
   }
+  const { encoding, allowEnv, mergeStderr, cwd } = options
+  if (encoding !== undefined && encoding !== 'utf8' && encoding !== 'buffer') throw optionInvalid('encoding', encoding, 'utf8 or buffer')
+  if (allowEnv !== undefined && !(Array.isArray(allowEnv) && allowEnv.every((one) => typeof one === 'string')))
+    throw optionInvalid('allowEnv', allowEnv, 'an array of names')
+  if (mergeStderr !== undefined && typeof mergeStderr !== 'boolean') throw optionInvalid('mergeStderr', mergeStderr, 'true or false')
+  if (cwd !== undefined && typeof cwd !== 'string') throw optionInvalid('cwd', cwd, 'a path')
+}
+
+function optionInvalid(name: string, got: unknown, expected: string): SlotpoolError {
+  return new SlotpoolError('CONFIG_INVALID', `option ${name}: got ${inspect(got)}, expected ${expected}`, {
+    details: { variable: name, got },
+  })
 }

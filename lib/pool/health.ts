@@ -1,7 +1,7 @@
 import type { Clock } from '../sandbox/clock.ts'
 import type { LoadQuery, ServerLoad } from '../wire/load.ts'
 import type { ReadyContainer } from './containers.ts'
-import { askBriefly } from './silent-container.ts'
+import { askBriefly, isUnreachable } from './silent-container.ts'
 
 /** One that did not answer is asked again after this, then after twice as long, up to the longest. */
 const firstPauseMs = 1_000
@@ -16,7 +16,7 @@ interface Silence {
   askAgainAtMs: number
 }
 
-/** Which containers are well, by one cheap request to each: its load. Those that do not answer are asked the more rarely. */
+/** Which containers are well, by one cheap request to each: its load. Those that do not answer are asked the more rarely; one that refuses is not silent. */
 export class Health {
   readonly #clock: Clock
   readonly #silent = new Map<string, Silence>()
@@ -40,8 +40,11 @@ export class Health {
           loads.set(id, load)
           this.#longestTtlMs = Math.max(this.#longestTtlMs, load.longestTtlMs)
           this.#silent.delete(id)
-        } catch {
-          if (!signal.aborted) this.#noteSilence(id, silence)
+        } catch (error) {
+          if (signal.aborted) return
+          if (isUnreachable(error)) this.#noteSilence(id, silence)
+          // It lives, and its leases are others' business: it may be of another protocol, or of a pool with another token.
+          else this.#silent.delete(id)
         }
       }),
     )

@@ -6,6 +6,7 @@ import type { LeaseMetadata } from '../wire/metadata.ts'
 import type { AgreedRoster } from './agree-on-roster.ts'
 import type { Containers, Look, ReadyContainer } from './containers.ts'
 import type { Growth } from './growth.ts'
+import type { AttemptNotes } from './lease-attempts.ts'
 import { LeaseByRoster, type PlacedLease, RosterDoubted } from './lease-by-roster.ts'
 import type { LookOut } from './look-out.ts'
 import { pause } from './pause.ts'
@@ -19,7 +20,7 @@ import { letOthersFirst, type Ticket, turnOrAbort, type WaitingLine } from './wa
 /** How soon a container that could not be asked is asked again. */
 const unsurePauseMs = 250
 
-export interface LeaseContext {
+export interface LeaseContext extends AttemptNotes {
   config: Config
   backend: Backend
   containers: Containers
@@ -31,8 +32,6 @@ export interface LeaseContext {
   metadata: LeaseMetadata
   vacancies: Vacancies
   lookOut: LookOut
-  /** Takes work that goes on when the task has its lease, or gave up: what must be done before it is asked for again. */
-  later: (work: Promise<void>) => void
 }
 
 /**
@@ -53,6 +52,7 @@ export async function leaseTask(context: LeaseContext, taskId: string, signal: A
       if (isUnsure(error)) unsure = error
       else throw unsure && deadline.aborted && isCancelled(error) && !signal.aborted ? unsure : error
     }
+    context.onWait()
     await pause(context.containers.clock, unsurePauseMs, either)
     if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a slot', { cause: signal.reason })
     if (deadline.aborted) throw unsure
@@ -83,6 +83,7 @@ async function tryToLease(
       begun?.catch(() => {})
     }
   }
+  context.onWait()
   const headOfLine = async (): Promise<PlacedLease | typeof letOthersFirst> => {
     for (;;) {
       // What has room says so: nobody else has to be asked.

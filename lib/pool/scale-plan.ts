@@ -50,54 +50,60 @@ export interface ScalePlan {
  *
  * What is not needed goes by drain, then retirement, then removal, the highest index first, for that is what Nomad removes when a job's count is
  * lowered. Needed are as many containers as had room for the most leases of late. A container with slots out of service is replaced in the
- * same way, one at a time. While a pool is changed, {@link planRoll} says what is not needed.
+ * same way, one at a time; one that has no others left goes at once. While a pool is changed, {@link planRoll} says what is not needed.
  */
 export function planScale(states: readonly ContainerState[], needs: PoolNeeds): ScalePlan {
   const over = (one: ContainerState): boolean =>
     one.load === undefined ? one.silentForMs >= needs.giveUpSilentMs : one.load.state === 'retired'
   const rest = states.filter((one) => !over(one))
   const remove = states.filter(over).map((one) => one.id)
-  const least = needs.active && rest.length < needs.min ? needs.min : undefined
+  const least = (going: readonly string[]): number | undefined =>
+    needs.active && rest.length - going.length < needs.min ? needs.min : undefined
   const versions = byVersion(rest)
   // What is worn of an earlier version goes anyway, and what is not needed of the newest is seen when the change is over.
   if (versions.earlier.length > 0) {
     const roll = planRoll(versions, needs)
-    const worn = wornBesideOthers(versions.newest)
+    const worn = wornBesideOthers(versions.newest, needs)
     return {
       serve: roll.serve.filter((id) => !worn.drain.includes(id)),
       drain: [...roll.drain, ...worn.drain],
       retire: [...roll.retire, ...worn.retire],
       remove,
-      grow: roll.grow ?? least,
+      grow: roll.grow ?? least(worn.retire),
     }
   }
-  const worn = planWorn(rest)
+  const worn = planWorn(rest, needs)
   const surplus = needs.waiting > 0 ? { drain: [], retire: [] } : planSurplus(rest, needs.min)
   const leaving = new Set([...worn.drain, ...surplus.drain, ...surplus.retire])
   const wanted = needs.waiting > 0 ? rest.filter((one) => one.load?.state === 'draining' && !leaving.has(one.id)) : []
+  const retire = [...new Set([...worn.retire, ...surplus.retire])]
   return {
     serve: wanted.map((one) => one.id),
     drain: [...new Set([...worn.drain, ...surplus.drain])],
-    retire: [...new Set([...worn.retire, ...surplus.retire])],
+    retire,
     remove,
-    grow: least,
+    grow: least(retire),
   }
 }
 
-function planWorn(rest: readonly ContainerState[]): { drain: string[]; retire: string[] } {
+function planWorn(rest: readonly ContainerState[], { active, min }: PoolNeeds): { drain: string[]; retire: string[] } {
   const worn = rest.flatMap(({ id, load }) => (load && load.outOfService > 0 ? [{ id, load }] : []))
-  const retire = worn.filter(({ load }) => load.leased === 0).map((one) => one.id)
+  // What has nothing left to give is missed by nobody.
+  const spent = worn.filter(({ load }) => load.leased === 0 && load.outOfService >= load.slots).map((one) => one.id)
   const others = rest.some((one) => one.load?.state === 'serving' && one.load.outOfService === 0)
+  const replaced = active || rest.length - spent.length > min
   const [next] = worn
     // One that is all there is goes on with what it has, until that is not much.
-    .filter(({ load }) => load.leased > 0 && (others || load.outOfService * 2 >= load.slots))
+    .filter(({ id, load }) => !spent.includes(id) && (others || load.outOfService * 2 >= load.slots))
+    .filter(({ load }) => load.leased > 0 || replaced)
     .sort((a, b) => Number(b.load.state === 'draining') - Number(a.load.state === 'draining') || b.load.outOfService - a.load.outOfService)
-  return { drain: next ? [next.id] : [], retire }
+  const goes = next && next.load.leased === 0
+  return { drain: next && !goes ? [next.id] : [], retire: goes ? [...spent, next.id] : spent }
 }
 
 /** The same in a pool that is being changed: without one of the newest version that gives leases the change would be forgotten. */
-function wornBesideOthers(newest: readonly ContainerState[]): { drain: string[]; retire: string[] } {
-  const worn = planWorn(newest)
+function wornBesideOthers(newest: readonly ContainerState[], needs: PoolNeeds): { drain: string[]; retire: string[] } {
+  const worn = planWorn(newest, needs)
   const going = [...worn.drain, ...worn.retire]
   return newest.some(({ id, load }) => givesLeases(load) && !going.includes(id)) ? worn : { drain: [], retire: [] }
 }

@@ -1,7 +1,6 @@
 import type { Backend } from '../backend/backend.ts'
 import { openBackend } from '../backend/open-backend.ts'
 import type { Notice } from '../backend/provider.ts'
-import { LinkedAbortController } from '../client/linked-abort-controller.ts'
 import { whenAborted } from '../client/when-aborted.ts'
 import { type Config, loadConfig, type SlotPoolOptions } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
@@ -11,6 +10,7 @@ import { ContainerWatch } from './container-watch.ts'
 import { Containers } from './containers.ts'
 import { growAsFar } from './grow-as-far.ts'
 import { Growth } from './growth.ts'
+import { LeaseAttempts } from './lease-attempts.ts'
 import type { PlacedLease } from './lease-by-roster.ts'
 import { checkMetadata, checkTaskId, checkWaitMs, type LeaseOptions } from './lease-options.ts'
 import { byRoster, leaseTask } from './lease-task.ts'
@@ -20,6 +20,8 @@ import { type Change, checkChange, PoolChange } from './pool-change.ts'
 import { poolFull } from './pool-full.ts'
 import { PoolRoster } from './pool-roster.ts'
 import { type PoolStatus, poolStatus } from './pool-status.ts'
+import { notAllReleased, releaseEvery } from './release-every.ts'
+import { releaseLease } from './release-lease.ts'
 import { Scaler } from './scaler.ts'
 import { Slot } from './slot.ts'
 import { TaskHolders } from './task-holders.ts'
@@ -27,6 +29,9 @@ import { Vacancies } from './vacancies.ts'
 import { turnOrAbort, WaitingLine } from './waiting-line.ts'
 
 const forgetTimeoutMs = 1_000
+
+/** How full the pool is, for whoever waited in vain, is asked for so long. */
+const statusTimeoutMs = 5_000
 
 /** How long `down` tries to end what runs in the slots; what it could not end ends with its container. */
 const releaseAllTimeoutMs = 2_000
@@ -73,8 +78,7 @@ export class SlotPool implements AsyncDisposable {
   #lastStuck = ''
   readonly #slots = new Map<string, Slot>()
   readonly #holders = new TaskHolders()
-  /** Leases being had, by task: callers in this process share them. */
-  readonly #leasing = new Map<string, Promise<unknown>>()
+  readonly #attempts = new LeaseAttempts()
   /** What goes on behind a call: leases being given back whose askers gave up, notes of leases that ended. */
   readonly #behind = new Set<Promise<void>>()
   #closed = false
@@ -185,7 +189,8 @@ export class SlotPool implements AsyncDisposable {
 
   /**
    * Leases the slot of a task for as long as `work` takes, and releases it whether `work` returns, throws or is aborted. Where several in
-   * this process do so for one task at once, the last to end releases it.
+   * this process do so for one task at once, the last to end releases it. What `work` returned is returned also where the slot's server cannot be reached
+   * to release it: that is told as a notice, and the lease ends with its lifetime.
    */
   async withSlot<T>(taskId: string, work: (slot: Slot) => Promise<T> | T, options: LeaseOptions = {}): Promise<T> {
     this.#checkOpen()
@@ -211,7 +216,7 @@ export class SlotPool implements AsyncDisposable {
     } finally {
       signal?.removeEventListener('abort', onAbort)
     }
-    await leave()
+    await leave().catch((error) => this.#noteUnreleased(taskId, error))
     return result
   }
 
@@ -231,24 +236,27 @@ export class SlotPool implements AsyncDisposable {
     if (!found) {
       throw new SlotpoolError('TASK_NOT_FOUND', `task ${taskId} has no slot in pool ${this.config.pool}`, { details: { taskId } })
     }
-    await found.at.client.release(found.lease.leaseId, signal)
+    await releaseLease(found.at.client, found.lease.leaseId, this.#clock, signal)
     this.#forget(found)
   }
 
-  /** Releases every slot of the pool, whoever has it, and resolves with how many those were. */
-  async releaseAll(signal?: AbortSignal): Promise<number> {
+  /**
+   * Releases every slot of the pool, whoever has it, and resolves with how many those were.
+   *
+   * @throws {SlotpoolError} `SERVER_UNREACHABLE` when a container that serves could not be asked, once all others were: `details` has how many were
+   *   `released`, and the ids of the `silentContainers`.
+   */
+  async releaseAll(signal: AbortSignal = new AbortController().signal): Promise<number> {
     this.#checkOpen()
-    const { ready } = await this.#containers.look(signal)
-    const counts = await Promise.all(
-      ready.map(async ({ client }) => {
-        const leases = (await client.status(signal)).slots.flatMap(({ lease }) => (lease ? [lease] : []))
-        await Promise.all(leases.map((lease) => client.release(lease.leaseId, signal)))
-        return leases.length
-      }),
-    )
-    for (const slot of this.#slots.values()) slot.stopHeartbeat()
-    this.#slots.clear()
-    return counts.reduce((sum, count) => sum + count, 0)
+    const { released, silent } = await releaseEvery(await this.#containers.look(signal), this.#clock, signal)
+    for (const slot of this.#slots.values()) {
+      if (silent.some((one) => one.id === slot.containerId)) continue
+      slot.stopHeartbeat()
+      this.#letGo(slot)
+    }
+    const [first, ...others] = silent
+    if (first) throw notAllReleased(released, [first, ...others])
+    return released
   }
 
   /** What the pool has and who uses it. */
@@ -361,6 +369,13 @@ export class SlotPool implements AsyncDisposable {
     return slot
   }
 
+  /** What was done in the slot is worth more than that it could not be given back. */
+  #noteUnreleased(taskId: string, error: unknown): void {
+    if (!(error instanceof SlotpoolError)) throw error
+    const seconds = this.config.lifetimeMs / 1_000
+    this.#onNotice(`slotpool: the slot of task ${taskId} could not be given back: ${error.message}; its lease ends within ${seconds} s`)
+  }
+
   #letGo(slot: Slot): void {
     if (this.#slots.get(slot.taskId) === slot) this.#slots.delete(slot.taskId)
   }
@@ -393,45 +408,27 @@ export class SlotPool implements AsyncDisposable {
     void work.finally(() => this.#behind.delete(work))
   }
 
-  /** One attempt at a time for a task; a caller that gives up leaves the attempt to the others. */
-  async #placed(taskId: string, metadata: LeaseMetadata, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
-    for (;;) {
-      const underWay = this.#leasing.get(taskId)
-      if (!underWay) break
-      using ending = new LinkedAbortController(signal, deadline)
-      await turnOrAbort(
-        underWay.then(
-          () => {},
-          () => {},
-        ),
-        ending.signal,
-      )
-    }
-    const own: Promise<void>[] = []
-    const later = (work: Promise<void>): void => {
-      own.push(work)
-      this.#doBehind(work)
-    }
-    const context = {
-      config: this.config,
-      backend: this.#backend,
-      containers: this.#containers,
-      roster: this.#roster,
-      line: this.#line,
-      growth: this.#growth,
-      scaler: this.#scaler,
-      metadata,
-      vacancies: this.#vacancies,
-      lookOut: this.#lookOut,
-      later,
-    }
-    const leasing = leaseTask(context, taskId, signal, deadline)
-    const over = leasing
-      .catch(() => {})
-      .then(() => Promise.all(own))
-      .finally(() => this.#leasing.delete(taskId))
-    this.#leasing.set(taskId, over)
-    return leasing
+  #placed(taskId: string, metadata: LeaseMetadata, signal: AbortSignal, deadline: AbortSignal): Promise<PlacedLease> {
+    return this.#attempts.one(taskId, signal, deadline, ({ onWait, later }) => {
+      const context = {
+        config: this.config,
+        backend: this.#backend,
+        containers: this.#containers,
+        roster: this.#roster,
+        line: this.#line,
+        growth: this.#growth,
+        scaler: this.#scaler,
+        metadata,
+        vacancies: this.#vacancies,
+        lookOut: this.#lookOut,
+        onWait,
+        later: (work: Promise<void>) => {
+          later(work)
+          this.#doBehind(work)
+        },
+      }
+      return leaseTask(context, taskId, signal, deadline)
+    })
   }
 
   async #leaseInTime(taskId: string, options: LeaseOptions): Promise<PlacedLease> {
@@ -443,8 +440,11 @@ export class SlotPool implements AsyncDisposable {
     try {
       return await this.#placed(taskId, metadata, options.signal ?? new AbortController().signal, deadline.signal)
     } catch (error) {
-      if (!deadline.signal.aborted || !(error instanceof SlotpoolError) || error.code !== 'CANCELLED') throw error
-      const status = await this.status(AbortSignal.timeout(5_000))
+      if (!(error instanceof SlotpoolError) || error.code !== 'CANCELLED' || options.signal?.aborted) throw error
+      if (this.#closed) throw this.#closedError(error)
+      if (!deadline.signal.aborted) throw error
+      // It is told for a person to read: an engine that does not answer must not stand in its way.
+      const status = await this.status(AbortSignal.timeout(statusTimeoutMs)).catch(() => undefined)
       throw poolFull(waitMs, status, { max: this.config.max, waiting: this.#line.length, growth: this.#growth, cause: error })
     } finally {
       stop()
@@ -462,6 +462,10 @@ export class SlotPool implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new SlotpoolError('POOL_CLOSED', `pool ${this.config.pool} was closed in this process; open it again`)
+    if (this.#closed) throw this.#closedError()
+  }
+
+  #closedError(cause?: SlotpoolError): SlotpoolError {
+    return new SlotpoolError('POOL_CLOSED', `pool ${this.config.pool} was closed in this process; open it again`, { cause })
   }
 }

@@ -7,6 +7,7 @@ import type { Provenance } from '../wire/provenance.ts'
 import { describeView } from './describe-view.ts'
 import { type ExecOptions, type ExecResult, runCommand } from './exec.ts'
 import { isLeaseGone } from './lease-gone.ts'
+import { releaseLease } from './release-lease.ts'
 import { SlotFiles } from './slot-files.ts'
 import { type SlotView, slotView } from './slot-view.ts'
 
@@ -167,11 +168,7 @@ export class Slot {
     this.#ended = true
     this.stopHeartbeat()
     this.#onRelease(this)
-    try {
-      await this.#client.release(this.leaseId)
-    } catch (error) {
-      if (!isLeaseGone(error)) throw error
-    }
+    await releaseLease(this.#client, this.leaseId, this.#clock)
     this.#onReleased()
   }
 

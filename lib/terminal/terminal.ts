@@ -18,6 +18,8 @@ interface Session {
   pool: Promise<SlotPool>
   /** By task; one that is still being had counts, too. */
   slots: Map<string, Promise<Slot>>
+  /** Tasks whose slots may be there, and were not had again since that came to be in doubt. */
+  inDoubt: Set<string>
   running: Set<Promise<unknown>>
   /** Aborted by `close`: who is still waiting for a slot gets none. */
   closing: AbortController
@@ -70,6 +72,7 @@ export class Terminal implements AsyncDisposable {
     if (!session || !pool) return
     const leasing = session.slots.get(taskId)
     session.slots.delete(taskId)
+    session.inDoubt.delete(taskId)
     await leasing?.catch(() => {})
     try {
       // Where its container does not answer, the pool is asked whether that is still there at all.
@@ -86,7 +89,10 @@ export class Terminal implements AsyncDisposable {
     this.#session = undefined
     session.closing.abort()
     const pool = await session.pool.catch(() => undefined)
-    await Promise.allSettled([...session.slots.values()].map(async (slot) => (await slot).release()))
+    await Promise.allSettled([
+      ...[...session.slots.values()].map(async (slot) => (await slot).release()),
+      ...[...session.inDoubt].map((taskId) => pool?.release(taskId)),
+    ])
     // Their slots are gone: they end now, and say so.
     await Promise.allSettled(session.running)
     await pool?.close()
@@ -101,7 +107,13 @@ export class Terminal implements AsyncDisposable {
     if (this.#session) return this.#session
     const closing = new AbortController()
     const signal = this.#options.signal ? AbortSignal.any([this.#options.signal, closing.signal]) : closing.signal
-    const session: Session = { pool: SlotPool.open({ ...this.#options, signal }), slots: new Map(), running: new Set(), closing }
+    const session: Session = {
+      pool: SlotPool.open({ ...this.#options, signal }),
+      slots: new Map(),
+      inDoubt: new Set(),
+      running: new Set(),
+      closing,
+    }
     this.#session = session
     session.pool.catch(() => {
       if (this.#session === session) this.#session = undefined
@@ -117,9 +129,12 @@ async function leased(session: Session, taskId: string): Promise<Slot> {
   const { signal } = session.closing
   const leasing = session.pool.then((pool) => pool.lease(taskId, { heartbeat: false, signal }))
   session.slots.set(taskId, leasing)
-  leasing.catch(() => {
-    if (session.slots.get(taskId) === leasing) session.slots.delete(taskId)
-  })
+  leasing.then(
+    () => session.inDoubt.delete(taskId),
+    () => {
+      if (session.slots.get(taskId) === leasing) session.slots.delete(taskId)
+    },
+  )
   return leasing
 }
 
@@ -135,7 +150,10 @@ async function exec(
   try {
     return await running
   } catch (error) {
-    if (hasCode(error, ...slotInDoubt)) session.slots.delete(slot.taskId)
+    if (hasCode(error, ...slotInDoubt)) {
+      session.slots.delete(slot.taskId)
+      session.inDoubt.add(slot.taskId)
+    }
     throw error
   } finally {
     session.running.delete(running)

@@ -197,3 +197,17 @@ t.test('a server that starts anew: what was sent before has an outcome that nobo
   await t.rejects(ran(client, leaseId, 'more'), { code: 'LEASE_LOST', message: /started anew since/ })
   await t.rejects(client.renew(leaseId, 1000), { code: 'LEASE_LOST' })
 })
+
+t.test('where another server has the address of the one that ran a command, nobody can know how that ended', async (t) => {
+  const { endpoint, token, lease } = await sandboxServer(t)
+  const { leaseId } = await lease('a')
+  const { proxy, client } = await clientThroughProxy(t, { endpoint, token })
+  const other = await sandboxServer(t)
+  const running = ran(client, leaseId, `echo started; ${sleeper.command(31)}`, {
+    onStdout: () => {
+      proxy.redirect(other.endpoint.socketPath)
+      void proxy.closeAll()
+    },
+  })
+  await t.rejects(running, { code: 'EXECUTION_OUTCOME_UNKNOWN', failure: 'unknown', message: /not that of this pool/ })
+})

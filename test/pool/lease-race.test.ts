@@ -79,6 +79,7 @@ function manager(backend: FakeBackend, max: number) {
     metadata: {},
     vacancies,
     lookOut: new LookOut(vacancies, systemClock),
+    onWait: () => {},
     later: (work: Promise<void>) => behind.push(work),
   }
   return {

@@ -72,6 +72,27 @@ t.test('one with slots out of service is replaced when its leases have ended, on
   t.same(planScale(pool({ ...worn, outOfService: 5 }), needs), { ...nothing, drain: ['c0'] }, 'until that is not much')
 })
 
+t.test('those that nobody uses are replaced one at a time too, and not before there is something to be used instead', async (t) => {
+  const worn = { outOfService: 1, leased: 0, mostLeased: 10 }
+  const two = { ...needs, min: 2 }
+  t.same(planScale(pool(worn, worn), two), nothing, 'they are all there is')
+  t.same(planScale(pool(worn), { ...needs, min: 1 }), nothing)
+  t.same(
+    planScale(pool(worn, { ...worn, outOfService: 5 }), two),
+    { ...nothing, retire: ['c1'], grow: 2 },
+    'what goes is made anew at once',
+  )
+  t.same(planScale(pool({ ...worn, outOfService: 6 }, { ...worn, outOfService: 5 }), two), { ...nothing, retire: ['c0'], grow: 2 })
+  t.same(planScale(pool({ ...worn, outOfService: 6 }, worn), { ...two, active: false }), nothing, 'by who would not make another')
+  const spent = { ...worn, outOfService: 10 }
+  t.same(
+    planScale(pool(spent, spent), two),
+    { ...nothing, retire: ['c0', 'c1'], grow: 2 },
+    'one that has no slot to give is missed by nobody',
+  )
+  t.same(planScale(pool(spent, spent), { ...two, active: false }), { ...nothing, retire: ['c0', 'c1'] })
+})
+
 t.test('who has something to do with the pool makes it have its least', async (t) => {
   t.equal(planScale(pool({}), { ...needs, min: 3 }).grow, 3)
   t.equal(planScale(pool({}), { ...needs, min: 3, active: false }).grow, undefined)
@@ -98,9 +119,11 @@ t.test('whatever there is', async () => {
       if ([...plan.retire, ...plan.drain, ...plan.serve].some((id) => of(id) === undefined)) return false
       // Nothing is told two things.
       if (plan.retire.some((id) => plan.remove.includes(id)) || plan.serve.some((id) => plan.drain.includes(id))) return false
-      // What is not worn does not go below the least.
+      // What is not worn does not go below the least, and of what is worn, and still good for something, one goes at a time.
       const worn = states.filter((one) => (one.load?.outOfService ?? 0) > 0).map((one) => one.id)
       const going = plan.retire.filter((id) => !worn.includes(id))
+      const left = states.length - plan.remove.length - plan.retire.length
+      if (left < min && plan.grow === undefined) return false
       return going.length === 0 || states.length - plan.remove.length - going.length >= min
     }),
     { numRuns: 2_000 },

@@ -4,6 +4,7 @@ import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import type { Slot } from '../../lib/pool/slot.ts'
 import { type OpenOptions, SlotPool } from '../../lib/pool/slot-pool.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
+import { seenBackend } from '../fixtures/seen-backend.ts'
 
 /** A pool of two slots a container whose time, and whose servers' time, stands still until it is moved. */
 async function movedPool(t: Test, options: OpenOptions = {}) {
@@ -241,4 +242,15 @@ t.test('who looked at the containers before others grew the pool does not grow i
   await Promise.all(waiting)
   await pool.fill()
   t.same(await live(backend), [0, 1])
+})
+
+t.test('a container that refuses this process is not silent: it stays, with the leases of others', async (t) => {
+  const moved = await movedPool(t)
+  const { backend, pool, another } = moved
+  const slot = await pool.lease('a')
+  const stranger = await another({ backend: seenBackend(backend, { token: async () => 'B'.repeat(43) }), lifetimeMs: 60_000 })
+  await t.rejects(stranger.lease('b'), { code: 'UNAUTHORIZED' })
+  t.equal(await until(moved, async () => (await live(backend)).length === 0, 400_000), false)
+  t.equal((await slot.exec('anything')).exitCode, 0)
+  t.match(stranger.metrics(), { containers: { removed: { silent: 0 } } })
 })

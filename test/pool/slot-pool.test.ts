@@ -1,10 +1,12 @@
 import t, { type Test } from 'tap'
-import type { Backend } from '../../lib/backend/backend.ts'
+import type { Backend, Container } from '../../lib/backend/backend.ts'
 import { FakeBackend, type FakeOptions } from '../../lib/backend/fake/fake-backend.ts'
 import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { SlotpoolError } from '../../lib/errors.ts'
+import type { ExecOptions } from '../../lib/pool/exec.ts'
 import { homeHash, homeOf } from '../../lib/pool/home-order.ts'
 import { type OpenOptions, SlotPool } from '../../lib/pool/slot-pool.ts'
+import { seenBackend } from '../fixtures/seen-backend.ts'
 
 async function fakePool(t: Test, fake: FakeOptions = {}, options: OpenOptions = {}) {
   const backend = new FakeBackend({ slots: 2, ...fake })
@@ -309,11 +311,11 @@ t.test('a release that failed can be tried again', async (t) => {
     SandboxClient.prototype.release = release
   })
   SandboxClient.prototype.release = async () => {
-    SandboxClient.prototype.release = release
     throw new SlotpoolError('SERVER_UNREACHABLE', 'it did not answer')
   }
   await t.rejects(slot.release(), { code: 'SERVER_UNREACHABLE' })
   await t.rejects(slot.exec('true'), { code: 'LEASE_LOST' })
+  SandboxClient.prototype.release = release
   t.equal((await pool.status()).totals.leased, 1)
   await slot.release()
   t.equal((await pool.status()).totals.leased, 0)
@@ -372,4 +374,95 @@ t.test('who goes away while the answer travels leaves no lease, and harms nobody
       t.equal((await other.status()).totals.leased, 1)
     } else t.equal((await pool.lease('next')).taskId, 'next')
   }
+})
+
+t.test('several who will not wait ask for one task at once, and all have its slot', async (t) => {
+  const { pool } = await fakePool(t)
+  const slots = await Promise.all([0, 1, 2].map(() => pool.lease('a', { waitMs: 0 })))
+  t.equal(new Set(slots.map((slot) => slot.leaseId)).size, 1)
+})
+
+t.test('who waits in a pool whose engine stands still is told that the pool was full, not that he gave up', async (t) => {
+  const backend = new FakeBackend({ slots: 1 })
+  t.teardown(() => backend.destroy())
+  let standsStill = false
+  let lists = 0
+  const list = async (signal?: AbortSignal): Promise<Container[]> => {
+    if (!standsStill) return backend.list()
+    if (lists++ > 0 || !signal) throw new SlotpoolError('DOCKER_UNAVAILABLE', 'it says nothing')
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    throw new SlotpoolError('CANCELLED', 'docker was told to stop', { cause: signal.reason })
+  }
+  const pool = await SlotPool.open({ backend: seenBackend(backend, { list, watch: async () => {} }), slots: 1, max: 1 })
+  t.teardown(() => pool.close())
+  const held = await pool.lease('a')
+  const waiting = pool.lease('b', { waitMs: 300 })
+  waiting.catch(() => {})
+  while (pool.metrics().now.waiting === 0) await new Promise((resolve) => setImmediate(resolve))
+  standsStill = true
+  await t.rejects(waiting, { code: 'POOL_FULL', message: /could not be found out, 0 more wait/ })
+  await held.release()
+})
+
+t.test('who waits in line when the pool is closed is told so', async (t) => {
+  const { pool } = await fakePool(t, { slots: 1 })
+  await pool.lease('a')
+  const waiting = pool.lease('b')
+  waiting.catch(() => {})
+  while (pool.metrics().now.waiting === 0) await new Promise((resolve) => setImmediate(resolve))
+  await pool.close()
+  await t.rejects(waiting, { code: 'POOL_CLOSED' })
+})
+
+t.test('a list that was begun before a container was made, and comes after, says nothing of it', async (t) => {
+  const backend = new FakeBackend({ slots: 1 })
+  t.teardown(() => backend.destroy())
+  let begun = (): void => {}
+  const late = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  let holds = false
+  const list = async (): Promise<Container[]> => {
+    const found = await backend.list()
+    if (holds) {
+      holds = false
+      await late
+    }
+    return found
+  }
+  const pool = await SlotPool.open({ backend: seenBackend(backend, { list, watch: async () => {} }), slots: 1, max: 2 })
+  t.teardown(() => pool.close())
+  await pool.lease('a')
+  holds = true
+  const status = pool.status()
+  const slot = await pool.lease('b')
+  begun()
+  await status
+  t.equal((await slot.exec('anything')).exitCode, 0)
+  t.match(pool.metrics(), { leases: { lost: 0 } })
+  await backend.kill(slot.containerId)
+  await pool.status()
+  await t.rejects(slot.exec('anything'), { code: 'LEASE_LOST' }, 'a later one does')
+})
+
+t.test('an option of a command that is none is refused, and nothing is run', async (t) => {
+  let runs = 0
+  const { pool } = await fakePool(t, {
+    script: () => {
+      runs++
+      return {}
+    },
+  })
+  const slot = await pool.lease('a')
+  const exec = (command: unknown, options?: unknown) => slot.exec(command as string, options as ExecOptions)
+  await t.rejects(exec(5), { code: 'COMMAND_INVALID', details: { reason: 'type' } })
+  for (const env of [{ A: 5 }, { A: undefined }, { A: null }, { A: ['x'] }])
+    await t.rejects(exec('x', { env }), { code: 'ENV_INVALID', details: { name: 'A' } })
+  for (const env of ['A=5', ['A=5'], null]) await t.rejects(exec('x', { env }), { code: 'ENV_INVALID' })
+  for (const [name, value] of Object.entries({ encoding: 'hex', allowEnv: 'ABC', mergeStderr: 1, cwd: 7, timeoutMs: '5' }))
+    await t.rejects(exec('x', { [name]: value }), { code: 'CONFIG_INVALID', details: { variable: name, got: value } })
+  await t.rejects(exec('x', null), { code: 'CONFIG_INVALID' })
+  t.equal(runs, 0)
+  const { ok, ...failed } = pool.metrics().commands
+  t.same([ok, Object.values(failed).reduce((sum, count) => sum + count, 0)], [0, 14], 'they count')
 })

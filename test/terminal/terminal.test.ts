@@ -1,6 +1,7 @@
 import t from 'tap'
 import { FakeBackend } from '../../lib/backend/fake/fake-backend.ts'
 import { SlotpoolError } from '../../lib/errors.ts'
+import { Slot } from '../../lib/pool/slot.ts'
 import { Terminal } from '../../lib/terminal/terminal.ts'
 import { builtImage } from '../fixtures/built-image.ts'
 import { dockerPool } from '../fixtures/docker-pool.ts'
@@ -113,4 +114,20 @@ t.test('docker', { skip: await dockerSkip() }, async (t) => {
       return { options: { ...size, env: 'docker', pool, image }, left: containerIds }
     },
   })
+})
+
+t.test('a terminal that is closed gives back also the slot whose last command has no known outcome', async (t) => {
+  const backend = new FakeBackend({ slots: 2 })
+  t.teardown(() => backend.destroy())
+  const terminal = new Terminal({ backend, slots: 2, max: 1 })
+  t.equal((await terminal.run('one', { task_id: 'a' })).exit_code, 0)
+  t.intercept(Slot.prototype, 'exec', {
+    value: async () => {
+      throw new SlotpoolError('EXECUTION_OUTCOME_UNKNOWN', 'nobody knows')
+    },
+  })
+  t.match(await terminal.run('two', { task_id: 'a' }), { exit_code: 125 })
+  t.equal(backend.usage().leased, 1)
+  await terminal.close()
+  t.equal(backend.usage().leased, 0)
 })

@@ -209,9 +209,9 @@ export class DockerBackend implements Backend {
     const base = { id: one.id, index: one.index, node: hostname(), version: one.version }
     if (!isLive(one)) return { ...base, state: 'dead', reason: `${one.state}: ${one.status}` }
     const name = containerName(this.#config.pool, one.index)
-    if (one.state !== 'running' || one.endpoint === undefined)
-      return { ...base, state: 'starting', reason: `${name} is ${one.state}: ${one.status}` }
     const { endpoint } = one
+    if (one.state !== 'running' || endpoint === undefined)
+      return { ...base, state: 'starting', ...(endpoint ? { endpoint } : {}), reason: `${name} is ${one.state}: ${one.status}` }
     const { answers, reason } = this.#answered.has(one.run) ? { answers: true } : await probe(endpoint, signal)
     if (!answers) return { ...base, state: 'starting', endpoint, ...(reason === undefined ? {} : { reason }) }
     this.#answered.add(one.run)

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import Docker from 'dockerode'
+import { LinkedAbortController } from '../../client/linked-abort-controller.ts'
 import { unlessAborted } from '../../client/unless-aborted.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { type EngineAddress, engineAddress } from './engine-address.ts'
@@ -74,17 +75,31 @@ export class DockerEngine {
 
   /** @throws {SlotpoolError} `DOCKER_UNAVAILABLE` when nothing answers, at the latest after `limitMs`; default: five seconds. */
   async version(signal?: AbortSignal, limitMs: number = answerTimeoutMs): Promise<EngineVersion> {
-    const bound = AbortSignal.timeout(limitMs)
-    const abortSignal = signal ? AbortSignal.any([signal, bound]) : bound
     // The types of dockerode leave out the options that it takes here.
     const ask = this.docker.version.bind(this.docker) as (options: { abortSignal: AbortSignal }) => Promise<Docker.DockerVersion>
+    const { Version, ApiVersion } = await this.callWithin(limitMs, 'tell its version', (abortSignal) => ask({ abortSignal }), signal)
+    return { address: this.address.address, version: Version, apiVersion: ApiVersion }
+  }
+
+  /**
+   * As {@link call}, for what an engine answers at once and dockerode can be told to give up.
+   *
+   * @throws {SlotpoolError} `DOCKER_UNAVAILABLE` also when the engine says nothing for so long.
+   */
+  async callWithin<T>(
+    limitMs: number,
+    doing: string,
+    ask: (abortSignal: AbortSignal) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const bound = AbortSignal.timeout(limitMs)
+    using over = new LinkedAbortController(bound, ...(signal ? [signal] : []))
     try {
-      const { Version, ApiVersion } = await ask({ abortSignal })
-      return { address: this.address.address, version: Version, apiVersion: ApiVersion }
+      return await ask(over.signal)
     } catch (error) {
       const silent = bound.aborted && signal?.aborted !== true
       const cause = silent ? new Error(`it took the connection but said nothing for ${limitMs} ms`, { cause: error }) : error
-      throw engineError(cause, 'tell its version', this.address)
+      throw engineError(cause, doing, this.address)
     }
   }
 

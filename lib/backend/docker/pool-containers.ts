@@ -39,6 +39,9 @@ export function isLive(container: PoolContainer): boolean {
   return liveStates.has(container.state)
 }
 
+/** An engine that has much to do may take seconds; whoever waits for a slot waits for one that stands still no longer than this. */
+const listTimeoutMs = 15_000
+
 /** One of those that were started and are of the newest version; undefined when none lives. One that was only made may never be started. */
 export function newestContainer(containers: readonly PoolContainer[]): PoolContainer | undefined {
   const live = containers.filter(isLive)
@@ -49,19 +52,31 @@ export function newestContainer(containers: readonly PoolContainer[]): PoolConta
 }
 
 /** The pool's containers in any state, in order of their index. */
-export function listPoolContainers(engine: DockerEngine, pool: string, signal?: AbortSignal): Promise<PoolContainer[]> {
-  return listLabelled(engine, `${poolLabel}=${pool}`, signal)
+export function listPoolContainers(
+  engine: DockerEngine,
+  pool: string,
+  signal?: AbortSignal,
+  timeoutMs = listTimeoutMs,
+): Promise<PoolContainer[]> {
+  return listLabelled(engine, `${poolLabel}=${pool}`, signal, timeoutMs)
 }
 
 /** The containers of all pools on the engine. */
 export function listEveryPool(engine: DockerEngine, signal?: AbortSignal): Promise<PoolContainer[]> {
-  return listLabelled(engine, poolLabel, signal)
+  return listLabelled(engine, poolLabel, signal, listTimeoutMs)
 }
 
-async function listLabelled(engine: DockerEngine, label: string, signal: AbortSignal | undefined): Promise<PoolContainer[]> {
-  const infos = await engine.call(
+async function listLabelled(
+  engine: DockerEngine,
+  label: string,
+  signal: AbortSignal | undefined,
+  timeoutMs: number,
+): Promise<PoolContainer[]> {
+  const infos = await engine.callWithin(
+    timeoutMs,
     'list containers',
-    engine.docker.listContainers({ all: true, filters: { label: [label] }, ...(signal ? { abortSignal: signal } : {}) }),
+    (abortSignal) => engine.docker.listContainers({ all: true, filters: { label: [label] }, abortSignal }),
+    signal,
   )
   return infos.flatMap((info) => read(info) ?? []).sort((a, b) => a.index - b.index)
 }

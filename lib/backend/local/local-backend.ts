@@ -8,12 +8,14 @@ import type { Config } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
 import { sandboxServerBundle } from '../../package-root.ts'
 import { poolDir, stateDir } from '../../state-dir.ts'
+import type { Endpoint } from '../../wire/endpoint.ts'
 import type { Backend, Container, PoolShape, RollOptions } from '../backend.ts'
 import { withFolderLock } from '../folder-lock.ts'
 import { freeIndexes } from '../free-indexes.ts'
 import { type HostMount, resolveMounts } from '../host-mounts.ts'
 import { pauseBeforeNextLook } from '../look-pause.ts'
 import { isEarlier, shapeOf, versionId, withShape } from '../pool-version.ts'
+import { retireServer } from '../retire-server.ts'
 import { readOrMakeToken, tokenPath } from '../token-file.ts'
 import { endServer } from './end-server.ts'
 import { type PoolServer, poolServers } from './pool-servers.ts'
@@ -147,14 +149,14 @@ export class LocalBackend implements Backend {
     this.#closed.abort()
   }
 
-  /** Starts servers side by side; when one fails, the others of this call are ended too. */
+  /** Starts servers side by side; when one fails, the others of this call are ended too, but for those in which somebody has a slot by then. */
   async #start(
     indexes: readonly number[],
     { config, version }: ServerPlan,
     mounts: readonly HostMount[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    await this.token()
+    const token = await this.token()
     const places = indexes.map((index) => serverPlaces(this.#folder, index))
     const started = await Promise.allSettled(
       places.map((place) => startServer(config, place, tokenPath(this.#folder), mounts, version, signal)),
@@ -162,7 +164,10 @@ export class LocalBackend implements Backend {
     const failure = started.find((one) => one.status === 'rejected')
     if (!failure) return
     await Promise.all(
-      started.map((one, at) => (one.status === 'fulfilled' ? endServer((places[at] as { folder: string }).folder, one.value) : undefined)),
+      started.map(async (one, at) => {
+        if (one.status === 'rejected' || !(await retireServer(endpointOf(one.value), token))) return
+        await endServer((places[at] as { folder: string }).folder, one.value)
+      }),
     )
     throw failure.reason
   }
@@ -191,7 +196,7 @@ export class LocalBackend implements Backend {
     const { index, folder, record, life } = server
     const base = { id: containerId(server), index, node: hostname(), ...(record ? { version: record.version } : {}) }
     if (!record || life === 'gone') return { ...base, state: 'dead', reason: 'its process has ended' }
-    const endpoint = { url: 'http://slotpool', socketPath: record.socketPath }
+    const endpoint = endpointOf(record)
     if (life === 'stopped') {
       return { ...base, state: 'starting', endpoint, reason: `its process was stopped; \`kill -CONT ${record.pid}\` lets it go on` }
     }
@@ -225,6 +230,8 @@ async function serverContent(): Promise<string> {
     .update(await readFile(sandboxServerBundle()))
     .digest('hex')
 }
+
+const endpointOf = ({ socketPath }: ServerRecord): Endpoint => ({ url: 'http://slotpool', socketPath })
 
 function containerId({ index, record }: PoolServer): string {
   return record?.id ?? `local-${index}`

@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { ProcessName } from '../process-life.ts'
 import { here, processPlace } from '../process-place.ts'
+import { readJsonRecord } from '../read-json-record.ts'
 
 const schema = z.object({
   pid: z.int(),
@@ -24,11 +25,7 @@ export function writeOwner(stateDir: string, server: ProcessName & Pick<OwnerRec
   writeFileSync(file(stateDir), JSON.stringify({ pid, startTicks, socketPath, poolFolder, ...here() }), { mode: 0o600 })
 }
 
-/** Undefined when there is none or it is no record. */
+/** As {@link readJsonRecord} reads it. */
 export function readOwner(stateDir: string): OwnerRecord | undefined {
-  try {
-    return schema.parse(JSON.parse(readFileSync(file(stateDir), 'utf8')))
-  } catch {
-    return undefined
-  }
+  return readJsonRecord(file(stateDir), schema)
 }

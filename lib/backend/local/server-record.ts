@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { poolTerms } from '../../pool-terms.ts'
 import { here, processPlace } from '../process-place.ts'
+import { readJsonRecord } from '../read-json-record.ts'
 
 const schema = z.object({
   id: z.string(),
@@ -30,16 +31,9 @@ export const aliveFile = (folder: string): string => join(folder, 'alive')
 
 const file = (folder: string): string => join(folder, 'server.json')
 
-/**
- * The record in a folder; undefined when there is none or it is no record. Read at once: to have a few hundred bytes read by other threads takes
- * longer, and starts those threads.
- */
+/** The record in a folder, as {@link readJsonRecord} reads it. */
 export function readRecord(folder: string): ServerRecord | undefined {
-  try {
-    return schema.parse(JSON.parse(readFileSync(file(folder), 'utf8')))
-  } catch {
-    return undefined
-  }
+  return readJsonRecord(file(folder), schema)
 }
 
 /** Writes the record as a whole: no reader meets half of one. */

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { here, processPlace } from '../process-place.ts'
+import { readJsonRecord } from '../read-json-record.ts'
 
 const schema = z.object({
   pid: z.int(),
@@ -17,13 +17,9 @@ export type DevAgentRecord = z.infer<typeof schema>
 
 const file = (folder: string): string => join(folder, 'agent.json')
 
-/** Undefined when there is none, or what is there is no record. */
+/** As {@link readJsonRecord} reads it. */
 export function readDevAgentRecord(folder: string): DevAgentRecord | undefined {
-  try {
-    return schema.parse(JSON.parse(readFileSync(file(folder), 'utf8')))
-  } catch {
-    return undefined
-  }
+  return readJsonRecord(file(folder), schema)
 }
 
 /** Writes it as a whole, by the one who has the folder's lock. */

@@ -22,7 +22,7 @@ export const releaseCommand: CommandModule<object, { taskId?: string | undefined
         await pool.release(args.taskId, signal)
         return 0
       }
-      const count = await pool.releaseAll()
+      const count = await pool.releaseAll(signal)
       notice(`slotpool: released ${count} ${count === 1 ? 'slot' : 'slots'}`)
       return 0
     }),

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
 import { DockerRegistry } from '../../../lib/backend/docker/docker-registry.ts'
+import { DockerEngine } from '../../../lib/backend/docker/engine.ts'
+import { listPoolContainers } from '../../../lib/backend/docker/pool-containers.ts'
 import { scriptedRegistry } from '../../fixtures/scripted-registry.ts'
 
 const env = (host: string) => ({ HOME: '/nonexistent', DOCKER_HOST: `tcp://${host}` })
@@ -14,6 +16,10 @@ t.test('an engine that takes a connection and says nothing is as good as none', 
   const unavailable = { code: 'DOCKER_UNAVAILABLE', message: /said nothing for 20 ms/ }
   await t.rejects(engine.list(), unavailable)
   await t.rejects(engine.pull('h.example/a:1'), unavailable)
+  const direct = new DockerEngine(env(`127.0.0.1:${(server.address() as AddressInfo).port}`))
+  t.teardown(() => direct.close())
+  await t.rejects(listPoolContainers(direct, 'any', undefined, 20), unavailable, 'nor is it waited for by who wants a slot')
+  await t.rejects(listPoolContainers(direct, 'any', AbortSignal.abort()), { code: 'CANCELLED' })
 })
 
 t.test('each request to an engine can be given up', async (t) => {

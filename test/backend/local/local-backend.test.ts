@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { appendFile, mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { LocalBackend } from '../../../lib/backend/local/local-backend.ts'
@@ -240,4 +241,25 @@ t.test('no secret of the caller reaches the server, nor the token its arguments'
   const { pid } = record(0)
   t.notMatch(readFileSync(`/proc/${pid}/environ`, 'utf8'), /very-secret/)
   t.notMatch(readFileSync(`/proc/${pid}/cmdline`, 'utf8'), await backend.token())
+})
+
+t.test('a growth that is given up leaves the server in which somebody else has a slot by then', async (t) => {
+  const { backend, folder, options } = await localPool(t, { isolation: 'none', network: 'host' })
+  const giveUp = new AbortController()
+  const growing = backend.grow(2, giveUp.signal)
+  growing.catch(() => {})
+  const seen = (index: number) => readRecord(join(folder, String(index)))
+  while (!seen(1)) await turnOfTheLoop()
+  // It starts slowly.
+  process.kill(seen(1)?.pid as number, 'SIGSTOP')
+  t.teardown(() => seen(1) && process.kill(seen(1)?.pid as number, 'SIGCONT'))
+  while (!seen(0)?.ready) await turnOfTheLoop()
+  const pool = await SlotPool.open(options)
+  t.teardown(() => pool.close())
+  const slot = await pool.lease('a')
+  await slot.exec('echo work > file')
+  giveUp.abort()
+  await t.rejects(growing, { code: 'CANCELLED' })
+  t.equal((await slot.exec('cat file')).stdout, 'work\n')
+  t.equal(seen(1), undefined, 'the other is gone')
 })
