@@ -41,13 +41,27 @@ export const errorTable = {
     advice: 'Correct the field that the message names.',
   },
   ROUTE_NOT_FOUND: { status: 404, exitCode: 125, retryable: false, failure: 'lost', advice: 'Ask for one of the documented paths.' },
-  UNAUTHORIZED: { status: 401, exitCode: 125, retryable: false, failure: 'lost', advice: 'Use the token of this pool.' },
+  UNAUTHORIZED: {
+    status: 401,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice:
+      'Another user, HOME or XDG_STATE_HOME made the pool that answers: use that one, another TERMINAL_POOL, or end it with `slotpool down`.',
+  },
   PROTOCOL_MISMATCH: {
     status: 426,
     exitCode: 125,
     retryable: false,
     failure: 'lost',
     advice: 'Update the older side: the client, or the image followed by `slotpool down`.',
+  },
+  OUTPUT_FAILED: {
+    status: 500,
+    exitCode: 125,
+    retryable: false,
+    failure: 'lost',
+    advice: 'Make room where the output goes, or send it elsewhere.',
   },
   INTERNAL: {
     status: 500,

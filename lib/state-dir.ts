@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { userInfo } from 'node:os'
+import { dirname, isAbsolute, join } from 'node:path'
 import type { BackendName } from './config.ts'
 import { SlotpoolError } from './errors.ts'
 
@@ -11,7 +11,37 @@ import { SlotpoolError } from './errors.ts'
  */
 export function stateDir(env: NodeJS.ProcessEnv = process.env): string {
   const base = env.XDG_STATE_HOME
-  return join(base !== undefined && isAbsolute(base) ? base : join(env.HOME || homedir(), '.local', 'state'), 'slotpool')
+  if (base !== undefined && isAbsolute(base)) return join(base, 'slotpool')
+  const { HOME: home } = env
+  return join(home !== undefined && isAbsolute(home) ? home : userInfo().homedir, '.local', 'state', 'slotpool')
+}
+
+/**
+ * Makes a folder in the state folder, with those above it; nobody but its owner may enter it.
+ *
+ * @throws {SlotpoolError} as {@link stateFolderError} says, with the first that could not be made.
+ */
+export function makeStateFolder(folder: string, env: NodeJS.ProcessEnv = process.env): void {
+  // One by one: told to make all, Node hides why it could not (read-only), and never ends where there can be none, as in /proc.
+  const missing: string[] = []
+  for (let path = folder; !isThere(path); path = dirname(path)) missing.unshift(path)
+  for (const path of missing) {
+    try {
+      mkdirSync(path, { mode: 0o700 })
+    } catch (error) {
+      // Another process may make it meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isThere(path)) throw stateFolderError(path, error, env)
+    }
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    // Below a file, say: that it cannot be made says more.
+    return path === dirname(path)
+  }
 }
 
 /**
@@ -22,8 +52,8 @@ export function stateDir(env: NodeJS.ProcessEnv = process.env): string {
 export function poolDir(pool: string, backend: BackendName, env: NodeJS.ProcessEnv = process.env): string {
   const root = stateDir(env)
   const folder = join(root, backend, pool)
+  makeStateFolder(folder, env)
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
     // The mode above counts only for what was made by this very call.
     for (const path of [root, folder]) if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700)
   } catch (error) {

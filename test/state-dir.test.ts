@@ -1,4 +1,5 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { poolDir, stateDir } from '../lib/state-dir.ts'
@@ -27,7 +28,7 @@ t.test('a folder that others may enter is closed to them', async (t) => {
 
 t.test('a folder that cannot be made is an error that names it', async (t) => {
   const env = { XDG_STATE_HOME: t.testdir({ slotpool: '' }) }
-  t.throws(() => poolDir('p', 'docker', env), { code: 'BACKEND_UNAVAILABLE', message: /state folder .*slotpool\/docker\/p/ })
+  t.throws(() => poolDir('p', 'docker', env), { code: 'BACKEND_UNAVAILABLE', message: /state folder .*slotpool\/docker cannot be made/ })
 })
 
 t.test('an XDG_STATE_HOME that is no folder is named', async (t) => {
@@ -39,4 +40,26 @@ t.test('an XDG_STATE_HOME that is no folder is named', async (t) => {
       details: { variable: 'XDG_STATE_HOME', got: base },
     })
   }
+})
+
+t.test('without a HOME that is a path, the user’s own counts', async (t) => {
+  for (const env of [{}, { HOME: '' }, { HOME: 'x' }]) t.equal(stateDir(env), join(userInfo().homedir, '.local/state/slotpool'))
+})
+
+t.test('the first folder that cannot be made is named, with why', async (t) => {
+  // Told to make all of them at once, Node never ends there.
+  t.throws(() => poolDir('p', 'docker', { HOME: '/proc/none' }), {
+    code: 'BACKEND_UNAVAILABLE',
+    message: 'the state folder /proc/none cannot be made or read: ENOENT',
+    details: { path: '/proc/none' },
+  })
+  const folder = t.testdir({ link: t.fixture('symlink', 'nowhere'), file: '' })
+  t.throws(() => poolDir('p', 'docker', { HOME: join(folder, 'link') }), {
+    code: 'BACKEND_UNAVAILABLE',
+    message: /link cannot be .*EEXIST/,
+  })
+  t.throws(() => poolDir('p', 'docker', { HOME: join(folder, 'file') }), {
+    code: 'BACKEND_UNAVAILABLE',
+    message: /\.local cannot be .*ENOTDIR/,
+  })
 })

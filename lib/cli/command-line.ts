@@ -1,3 +1,4 @@
+import { closest } from 'fastest-levenshtein'
 import yargs, { type Argv } from 'yargs'
 import { SlotpoolError } from '../errors.ts'
 import { packageVersion } from '../package-root.ts'
@@ -25,31 +26,49 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
 
 /** With another `exec`, that one gets what was read. */
 export function parserOf(words: readonly string[], exec: typeof execCommand = execCommand): Argv {
-  return yargs(words)
-    .scriptName('slotpool')
-    .usage('$0 COMMAND\n\nIsolated shells for AI agents: one warm slot a task, on this machine, on Docker or across a Nomad cluster.')
-    .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'dot-notation': false })
-    .command(exec)
-    .command(releaseCommand)
-    .command(statusCommand)
-    .command(upCommand)
-    .command(downCommand)
-    .command(imageCommand)
-    .command(nomadCommand)
-    .command(doctorCommand)
-    .demandCommand(1, 1, 'expected a COMMAND')
-    .strict()
-    .check(refuseRepetition)
-    .version(packageVersion())
-    .help()
-    .alias('help', 'h')
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
-    .exitProcess(false)
-    .fail((message, error) => {
-      // What yargs itself finds wrong comes as a message, as an error of its own, or both.
-      if (error && error.name !== 'YError') throw error
-      throw new SlotpoolError('USAGE', `${message ?? error.message}; see slotpool --help`)
-    })
+  return (
+    yargs(words)
+      .scriptName('slotpool')
+      .usage('$0 COMMAND\n\nIsolated shells for AI agents: one warm slot a task, on this machine, on Docker or across a Nomad cluster.')
+      .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'dot-notation': false })
+      .command(exec)
+      .command(releaseCommand)
+      .command(statusCommand)
+      .command(upCommand)
+      .command(downCommand)
+      .command(imageCommand)
+      .command(nomadCommand)
+      .command(doctorCommand)
+      .demandCommand(1, 'expected a COMMAND')
+      .strict()
+      // What it says is in English whatever the locale, as all else is.
+      .locale('en')
+      .check(refuseRepetition)
+      .version(packageVersion())
+      .help()
+      .alias('help', 'h')
+      .wrap(Math.min(120, process.stdout.columns ?? 100))
+      .exitProcess(false)
+      .fail((message, error) => {
+        // What yargs itself finds wrong comes as a message, as an error of its own, or both.
+        if (error && error.name !== 'YError') throw error
+        throw new SlotpoolError('USAGE', explained(message ?? error.message, words))
+      })
+  )
+}
+
+const commands = [execCommand, releaseCommand, statusCommand, upCommand, downCommand, imageCommand, nomadCommand, doctorCommand]
+const commandNames = commands.map(({ command }) => String(command).split(' ')[0] as string)
+
+/** What yargs found wrong, with the name that was probably meant, and where to read on. */
+function explained(message: string, words: readonly string[]): string {
+  const [command] = words.filter((word) => !word.startsWith('-'))
+  const isCommand = command !== undefined && commandNames.includes(command)
+  if (command !== undefined && !isCommand) {
+    const near = closest(command, commandNames)
+    return `got command ${command}, expected one of ${commandNames.join(', ')}; did you mean ${near}? see slotpool --help`
+  }
+  return `${message}; see slotpool ${isCommand ? `${command} ` : ''}--help`
 }
 
 /** Options that may be given several times, and what yargs has of its own. */

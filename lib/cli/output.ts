@@ -31,6 +31,6 @@ export function notice(text: string): void {
 
 /** Says what went wrong: on stderr for people, with `--json` on stdout for programs. */
 export function reportError(error: SlotpoolError, json: boolean): void {
-  if (json) process.stdout.write(`${JSON.stringify({ error })}\n`)
+  if (json) process.stdout.write(`${JSON.stringify({ error: { ...error.toJSON(), advice: error.advice } })}\n`)
   else notice(`slotpool: ${error.code}: ${error.message}\n${error.advice}`)
 }

@@ -10,7 +10,7 @@ const poolOptions = {
   'tools-image': { type: 'string', describe: 'where the server comes from when that image has none (TERMINAL_TOOLS_IMAGE)' },
   slots: { type: 'string', describe: 'slots in each container (TERMINAL_NOMAD_SLOTS)' },
   min: { type: 'string', describe: 'containers kept (TERMINAL_NOMAD_MIN)' },
-  max: { type: 'string', describe: 'containers at most (TERMINAL_NOMAD_MAX)' },
+  max: { type: 'string', describe: 'containers at most, of what this call makes (TERMINAL_NOMAD_MAX)' },
   isolation: { choices: isolationNames, describe: 'the isolation wanted (TERMINAL_ISOLATION)' },
   network: { choices: networkNames, describe: 'the network of a slot (TERMINAL_NETWORK)' },
 } as const satisfies Record<string, Options>

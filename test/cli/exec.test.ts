@@ -106,6 +106,22 @@ t.test('exec', async (t) => {
     t.match(status.totals, { leased: 1 })
   })
 
+  await t.test('output that cannot be written is a failure of ours, whatever the command came to', async (t) => {
+    for (const [command, words] of [
+      ["exec 'echo hi'", true],
+      ["exec --json 'echo hi'", true],
+      ['status', true],
+      ["exec 'echo hi >&2' 2>/dev/full >/dev/null", false],
+    ] as const) {
+      const { stdout } = await bash(`{ slotpool ${words ? `${command} >/dev/full` : command}; } 2>&1; echo "code $?"`)
+      t.match(
+        stdout,
+        words ? /^slotpool: OUTPUT_FAILED: stdout could not be written: ENOSPC.*\nMake room.*\ncode 125\n$/ : /^code 125\n$/,
+        command,
+      )
+    }
+  })
+
   await t.test('whoever reads the output may go', async (t) => {
     for (const command of ['yes', 'yes >&2', 'yes & yes >&2']) {
       const script = `{ slotpool exec '${command}' 2>&1; echo "code $?" > "$XDG_STATE_HOME/code"; } | head -1; cat "$XDG_STATE_HOME/code"`

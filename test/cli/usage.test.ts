@@ -17,9 +17,12 @@ t.test('help and version', async (t) => {
 })
 
 t.test('wrong usage is one error on stderr that says what was got, and exits with 2', async (t) => {
-  const { run } = await cli(t)
+  // Whatever language its user speaks.
+  const { run } = await cli(t, { LC_ALL: 'de_DE.UTF-8' })
   const cases = [
-    [[], /expected a COMMAND/],
+    [[], /expected a COMMAND; see slotpool --help/],
+    [['exce', 'echo', 'hi'], /got command exce, expected one of exec, .*; did you mean exec\?/],
+    [['status', 'x'], /Unknown argument: x; see slotpool status --help/],
     [['exec'], /COMMAND/],
     [['exec', '--frobnicate', 'x', 'ls'], /frobnicate/],
     [['exec', '--task-id'], /task-id/],

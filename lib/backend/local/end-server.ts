@@ -5,7 +5,8 @@ import { allProcesses, signalProcess, startedWithin } from '../../sandbox/proces
 import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
 import { terminateAll } from '../../sandbox/terminate.ts'
 import { isAlive, type ProcessName } from '../process-life.ts'
-import { seenFromHere } from '../process-place.ts'
+import { runsHere, seenFromHere } from '../process-place.ts'
+import { readOwner } from './owner-record.ts'
 import type { ServerRecord } from './server-record.ts'
 
 /** How long a server may take to end its leases and wipe its slots. */
@@ -22,6 +23,15 @@ export async function endServer(folder: string, record: ServerRecord | undefined
     await wipeSlotFolders(record.stateDir)
   }
   await rm(folder, { recursive: true, force: true })
+}
+
+/** Ends a server that lost its pool, for somebody removed the state folder: nobody finds it but by the owner's record in its own. */
+export async function endForgotten(stateDir: string): Promise<void> {
+  const owner = readOwner(stateDir)
+  if (owner === undefined || !runsHere(owner)) return
+  await endProcess(owner)
+  await endLeftBehind(stateDir)
+  await wipeSlotFolders(stateDir)
 }
 
 /** Ends a server at once, whatever runs in its slots. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile, rm, rmdir } from 'node:fs/promises'
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -17,7 +17,7 @@ import { pauseBeforeNextLook } from '../look-pause.ts'
 import { isEarlier, shapeOf, versionId, withShape } from '../pool-version.ts'
 import { retireServer } from '../retire-server.ts'
 import { readOrMakeToken, tokenPath } from '../token-file.ts'
-import { endServer } from './end-server.ts'
+import { endForgotten, endServer } from './end-server.ts'
 import { type PoolServer, poolServers } from './pool-servers.ts'
 import { reapLeftovers } from './reap-leftovers.ts'
 import { boundLog } from './server-log.ts'
@@ -139,7 +139,7 @@ export class LocalBackend implements Backend {
     await withFolderLock(this.#folder, signal, async () => {
       await Promise.all(poolServers(this.#folder).map((server) => endServer(server.folder, server.record)))
       await rm(this.#folder, { recursive: true, force: true })
-      if (process.geteuid?.() === 0) await rm(dirname(serverPlaces(this.#folder, 0).stateDir), { recursive: true, force: true })
+      if (process.geteuid?.() === 0) await removeShared(dirname(serverPlaces(this.#folder, 0).stateDir))
     })
     // The folders above, where no other pool needs them.
     for (const folder of [dirname(this.#folder), stateDir(), sharedStateDir]) await rmdir(folder).catch(() => {})
@@ -229,6 +229,13 @@ async function serverContent(): Promise<string> {
   return createHash('sha256')
     .update(await readFile(sandboxServerBundle()))
     .digest('hex')
+}
+
+/** What the pool has in `/var/lib/slotpool`, with servers whose records were removed with the state folder. */
+async function removeShared(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => [])
+  for (const name of names) await endForgotten(join(folder, name))
+  await rm(folder, { recursive: true, force: true })
 }
 
 const endpointOf = ({ socketPath }: ServerRecord): Endpoint => ({ url: 'http://slotpool', socketPath })

@@ -8,13 +8,12 @@ import { SlotpoolError } from '../../errors.ts'
 import { sandboxServerBundle } from '../../package-root.ts'
 import { termsArguments } from '../../pool-arguments.ts'
 import { termsOf } from '../../pool-terms.ts'
-import { wipeSlotFolders } from '../../sandbox/slot-folders.ts'
 import { toolPath } from '../../sandbox/tool-path.ts'
 import { type DetachedProgram, detachedProgram } from '../detached-program.ts'
 import type { HostMount } from '../host-mounts.ts'
-import { here, runsHere } from '../process-place.ts'
-import { endLeftBehind, endProcess, endServer } from './end-server.ts'
-import { readOwner, writeOwner } from './owner-record.ts'
+import { here } from '../process-place.ts'
+import { endForgotten, endServer } from './end-server.ts'
+import { writeOwner } from './owner-record.ts'
 import { serverLog } from './server-log.ts'
 import type { ServerPlaces } from './server-places.ts'
 import { aliveFile, type ServerRecord, writeRecord } from './server-record.ts'
@@ -83,15 +82,6 @@ export async function startServer(
 /** Whether the server's own folder is where other pools have theirs, and not in the pool's. */
 function isShared({ folder, stateDir }: ServerPlaces): boolean {
   return !stateDir.startsWith(`${folder}/`)
-}
-
-/** A server that still runs there has lost its pool: somebody removed the state folder, and nobody finds it again. */
-async function endForgotten(stateDir: string): Promise<void> {
-  const owner = readOwner(stateDir)
-  if (owner === undefined || !runsHere(owner)) return
-  await endProcess(owner)
-  await endLeftBehind(stateDir)
-  await wipeSlotFolders(stateDir)
 }
 
 function serverArguments(config: Config, places: ServerPlaces, tokenFile: string, mounts: readonly HostMount[]): string[] {

@@ -10,7 +10,7 @@ import { NomadClient } from '../../nomad/client.ts'
 import { listNodes, runsDriver } from '../../nomad/nodes.ts'
 import { packageRoot } from '../../package-root.ts'
 import { signalProcess } from '../../sandbox/processes.ts'
-import { stateDir } from '../../state-dir.ts'
+import { makeStateFolder, stateDir } from '../../state-dir.ts'
 import { throwIfCancelled } from '../cancelled.ts'
 import { detachedProgram } from '../detached-program.ts'
 import { findProgram } from '../find-program.ts'
@@ -18,6 +18,7 @@ import { withFolderLock } from '../folder-lock.ts'
 import { isAlive } from '../process-life.ts'
 import { here, seenFromHere } from '../process-place.ts'
 import { type DevAgentRecord, readDevAgentRecord, writeDevAgentRecord } from './dev-agent-record.ts'
+import { endLeftOfAgent } from './left-of-agent.ts'
 import { nomadAnswers } from './reachable.ts'
 import { unmountBelow } from './unmount-below.ts'
 
@@ -79,14 +80,14 @@ export async function startDevAgent(
   const { env = process.env, signal } = options
   const listen = loopback(connection.address)
   const folder = agentFolder(env)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  makeStateFolder(folder, env)
   return withFolderLock(folder, signal, async () => {
     const found = { address: connection.address, logFile: logFile(folder), started: false }
     // Where one is about to answer it is ours, or holds the port that ours would want.
     if (await nomadAnswers(connection, signal)) return found
     const own = findDevAgent(env)
     if (own) refuseSecond(own, connection.address)
-    await clear(folder)
+    await clear(folder, env)
     await begin(folder, connection, listen, env, signal)
     await awaitDriver(connection, driver, signal)
     return { ...found, started: true }
@@ -105,7 +106,7 @@ export async function stopDevAgent(options: { env?: NodeJS.ProcessEnv; signal?: 
   return withFolderLock(folder, signal, async () => {
     const agent = findDevAgent(env)
     if (agent) await end(agent)
-    await clear(folder)
+    await clear(folder, env)
     return { stopped: agent !== undefined, address: agent?.address }
   })
 }
@@ -208,7 +209,7 @@ async function begin(
     agent.child.unref()
   } catch (error) {
     await end(record)
-    await clear(folder)
+    await clear(folder, env)
     throw error
   }
 }
@@ -278,9 +279,15 @@ async function pause(signal: AbortSignal | undefined): Promise<void> {
   await delay(pauseMs, undefined, signal ? { signal } : {}).catch(() => throwIfCancelled(signal))
 }
 
+/** So many lines of its log are told, and as many before them that say what went wrong. */
+const lastLines = 5
+
 async function endOfLog(path: string): Promise<string> {
   const lines = (await readFile(path, 'utf8').catch(() => '')).trim().split('\n')
-  return lines.slice(-5).join('\n') || '(empty)'
+  const last = lines.slice(-lastLines)
+  // What went wrong is said before it shuts down.
+  const wrong = lines.slice(0, -lastLines).filter((line) => /\[ERROR\]|\bfail(ed|ure)\b|already in use/.test(line))
+  return [...wrong.slice(-lastLines), ...last].join('\n') || '(empty)'
 }
 
 /** Asked to end, an agent in -dev ends its tasks first. Its plugins are processes of its group. */
@@ -293,9 +300,10 @@ async function end(agent: DevAgentRecord): Promise<void> {
   }
 }
 
-/** Removes what an agent that is gone kept. */
-async function clear(folder: string): Promise<void> {
+/** Ends and removes what an agent that is gone left. */
+async function clear(folder: string, env: NodeJS.ProcessEnv): Promise<void> {
   const data = dataFolder(folder)
+  await endLeftOfAgent(readDevAgentRecord(folder), data, env)
   await unmountBelow(data)
   await rm(data, { recursive: true, force: true })
   for (const name of ['agent.json', 'agent-config.json']) await rm(join(folder, name), { force: true })

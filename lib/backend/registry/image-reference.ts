@@ -34,9 +34,12 @@ export function parseReference(text: string): ImageReference {
   const [, host = '', path = '', tag, digest] = match ?? []
   // Such as a port that is none, or an IPv4 address with a number too large.
   if (match === null || path.length > 255 || !URL.canParse(`https://${host}`)) {
-    throw new SlotpoolError('USAGE', `image reference: got ${JSON.stringify(text)}, expected [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST]`, {
-      details: { got: text },
-    })
+    const lower = match === null && pattern.test((namesHost ? text : `${dockerHost}/${text}`).toLowerCase()) ? ', NAME in lower case' : ''
+    throw new SlotpoolError(
+      'USAGE',
+      `image reference: got ${JSON.stringify(text)}, expected [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST]${lower}`,
+      { details: { got: text } },
+    )
   }
   const plainHost = host === 'index.docker.io' ? dockerHost : host
   const repository = plainHost === dockerHost && !path.includes('/') ? `library/${path}` : path

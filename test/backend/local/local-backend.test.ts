@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { appendFile, mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -263,3 +263,19 @@ t.test('a growth that is given up leaves the server in which somebody else has a
   t.equal((await slot.exec('cat file')).stdout, 'work\n')
   t.equal(seen(1), undefined, 'the other is gone')
 })
+
+t.test(
+  'a pool that is taken down takes the servers along whose records somebody removed',
+  { skip: process.geteuid?.() === 0 ? false : 'an ordinary user’s servers keep all in the folder' },
+  async (t) => {
+    const { pool: name, folder, record, options } = await localPool(t, { max: 1 })
+    const pool = await SlotPool.open(options)
+    t.teardown(() => pool.close())
+    await (await pool.lease('a')).exec(`${sleeper.command(41)} >/dev/null &`)
+    const server = record(0)
+    await rm(folder, { recursive: true })
+    await new LocalBackend(pool.config).destroy()
+    t.notOk(isAlive(server))
+    t.same(await localLeft(name), [])
+  },
+)

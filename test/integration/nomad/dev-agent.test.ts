@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { type DevAgent, findDevAgent, startDevAgent, stopDevAgent } from '../../../lib/backend/nomad/dev-agent.ts'
 import { nomadAnswers } from '../../../lib/backend/nomad/reachable.ts'
 import { isAlive } from '../../../lib/backend/process-life.ts'
+import { allProcesses, processStat } from '../../../lib/sandbox/processes.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { cli } from '../../fixtures/cli.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
@@ -81,7 +82,28 @@ t.test('a command that needs one starts it; the next finds it', { skip }, async 
   t.notOk(isAlive(agent))
   for (const allocation of allocations) t.same(await containersOf(allocation), [], 'its containers are gone')
   t.match(await run(['nomad', 'stop']), { code: 0, stderr: 'slotpool: no Nomad agent runs that slotpool started\n' })
+
+  await t.test('one that was killed leaves its plugins and its tasks, which go when it is stopped', async (t) => {
+    t.match(await run(['exec', 'echo hello']), { code: 0, stdout: 'hello\n' })
+    const killed = findDevAgent(env) as DevAgent
+    const data = join(env.XDG_STATE_HOME as string, 'slotpool', 'nomad-agent', 'data')
+    const [allocation = ''] = await allocationFolders(data)
+    process.kill(killed.pid, 'SIGKILL')
+    while (isAlive(killed)) await new Promise((resolve) => setTimeout(resolve, 5))
+    t.equal((await containersOf(allocation)).length, 1)
+    t.not((await ofSession(killed.pid)).length, 0)
+    t.match(await run(['nomad', 'stop']), { code: 0, stderr: 'slotpool: no Nomad agent runs that slotpool started\n' })
+    t.same(await containersOf(allocation), [])
+    t.same(await ofSession(killed.pid), [])
+    t.same(await mountsUnder(data), [])
+  })
 })
+
+/** The processes of a session that still do something. */
+async function ofSession(session: number): Promise<number[]> {
+  const stats = await Promise.all((await allProcesses()).map((pid) => processStat(pid)))
+  return stats.flatMap((stat) => (stat?.session === session && stat.state !== 'Z' ? [stat.pid] : []))
+}
 
 t.test('an agent of somebody else’s goes on', { skip }, async (t) => {
   const { address } = await nomadAgent(t)
