@@ -1,7 +1,6 @@
 import { userInfo } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { inspect } from 'node:util'
-import { closest } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { SlotpoolError } from './errors.ts'
 import { checkMounts, type Mount, mountList, type PoolMount, parseMounts } from './mount.ts'
@@ -9,6 +8,7 @@ import { networkAllowList } from './network-allow.ts'
 import { constraintList, datacenterList, nodePoolName, type Placement, placementNames, reservedMemoryMb } from './placement.ts'
 import { mebibyte, type SlotLimitOptions, slotLimit, slotLimitNames } from './slot-limits.ts'
 import { stateDir } from './state-dir.ts'
+import { unknownName } from './unknown-name.ts'
 
 export const backendNames = ['local', 'docker', 'nomad'] as const
 export const isolationNames = ['auto', 'jail', 'uid', 'none'] as const
@@ -379,15 +379,6 @@ function refuseUnknownVariables(env: NodeJS.ProcessEnv): void {
     if (!name.startsWith('TERMINAL_') || foreignVariables.has(name) || known.includes(name)) continue
     throw unknownName('variable', name, known)
   }
-}
-
-function unknownName(kind: 'variable' | 'option', name: string, known: readonly string[]): SlotpoolError {
-  const nearest = closest(name, known)
-  return new SlotpoolError(
-    kind === 'variable' ? 'CONFIG_UNKNOWN_VARIABLE' : 'CONFIG_INVALID',
-    `${name}: unknown ${kind}; expected one of ${known.join(', ')}; did you mean ${nearest}?`,
-    { details: { [kind]: name, nearest } },
-  )
 }
 
 function check(setting: Setting, value: unknown, name: string, got: unknown): unknown {

@@ -5,6 +5,7 @@ import { execute, type OutputSink } from '../client/execute.ts'
 import type { SandboxClient } from '../client/sandbox-client.ts'
 import { SlotpoolError } from '../errors.ts'
 import type { Failure } from '../failure.ts'
+import { refuseUnknownOptions } from '../unknown-name.ts'
 import type { ExecutionEnd, TimeoutKind } from '../wire/execution.ts'
 import type { LimitName } from '../wire/limits.ts'
 import { OutputCollector } from './output-collector.ts'
@@ -225,8 +226,13 @@ function sinkOf<T extends string | Buffer>(stdout: StreamEnd<T>, stderr: StreamE
   }
 }
 
+const optionNames: readonly (keyof ExecOptions)[] = [
+  ...(['cwd', 'env', 'allowEnv', 'timeoutMs', 'noOutputTimeoutMs', 'maxOutputBytes', 'mergeStderr', 'encoding'] as const),
+  ...(['signal', 'executionId', 'onStdout', 'onStderr'] as const),
+]
+
 function checkOptions(options: Omit<ExecOptions, 'encoding' | 'onStdout' | 'onStderr'> & { encoding?: unknown }): void {
-  if (typeof options !== 'object' || options === null) throw optionInvalid('options', options, 'an object')
+  refuseUnknownOptions(options, optionNames)
   for (const name of ['timeoutMs', 'noOutputTimeoutMs', 'maxOutputBytes'] as const) {
     const value = options[name]
     if (value === undefined || (Number.isSafeInteger(value) && value >= 1 && value <= 2_147_483_000)) continue

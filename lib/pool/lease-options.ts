@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { SlotpoolError } from '../errors.ts'
+import { refuseUnknownOptions } from '../unknown-name.ts'
 import { taskId as taskIdSchema } from '../wire/lease.ts'
 import { type LeaseMetadata, leaseMetadata } from '../wire/metadata.ts'
 
@@ -16,6 +17,13 @@ export interface LeaseOptions {
    * most 256 characters. Never a secret. A task that has its lease keeps what that was made with.
    */
   metadata?: LeaseMetadata
+}
+
+const optionNames: readonly (keyof LeaseOptions)[] = ['waitMs', 'heartbeat', 'signal', 'metadata']
+
+/** @throws {SlotpoolError} `CONFIG_INVALID` for a name that is none. */
+export function checkLeaseOptions(options: LeaseOptions): void {
+  refuseUnknownOptions(options, optionNames)
 }
 
 /** @throws {SlotpoolError} `CONFIG_INVALID`. */

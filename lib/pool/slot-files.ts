@@ -221,7 +221,11 @@ export class SlotFiles {
 }
 
 function bytesOf(content: string | Uint8Array): Buffer {
-  return typeof content === 'string' ? Buffer.from(content, 'utf8') : Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+  if (typeof content === 'string') return Buffer.from(content, 'utf8')
+  if (content instanceof Uint8Array) return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+  throw new SlotpoolError('REQUEST_INVALID', `content: got a value of type ${typeof content}, expected a text or a Uint8Array`, {
+    details: { path: 'content' },
+  })
 }
 
 function checkMode(mode: number | undefined): void {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Backend } from '../backend/backend.ts'
 import { openBackend } from '../backend/open-backend.ts'
 import type { Notice } from '../backend/provider.ts'
@@ -12,7 +13,7 @@ import { growAsFar } from './grow-as-far.ts'
 import { Growth } from './growth.ts'
 import { LeaseAttempts } from './lease-attempts.ts'
 import type { PlacedLease } from './lease-by-roster.ts'
-import { checkMetadata, checkTaskId, checkWaitMs, type LeaseOptions } from './lease-options.ts'
+import { checkLeaseOptions, checkMetadata, checkTaskId, checkWaitMs, type LeaseOptions } from './lease-options.ts'
 import { byRoster, leaseTask } from './lease-task.ts'
 import { LookOut } from './look-out.ts'
 import { Counters, type PoolMetrics } from './metrics.ts'
@@ -152,6 +153,8 @@ export class SlotPool implements AsyncDisposable {
 
   /** The pool as it is: makes no container and checks nothing. For status, releasing and taking down. */
   static async attach(options: OpenOptions = {}): Promise<SlotPool> {
+    if (typeof options !== 'object' || options === null)
+      throw new SlotpoolError('CONFIG_INVALID', `options: got ${inspect(options)}, expected an object such as { pool, env }`)
     const { backend, signal, change, onNotice = (line) => process.stderr.write(`${line}\n`), clock = systemClock, ...rest } = options
     checkChange(change)
     const config = loadConfig(rest)
@@ -173,6 +176,7 @@ export class SlotPool implements AsyncDisposable {
   async lease(taskId: string, options: LeaseOptions = {}): Promise<Slot> {
     this.#checkOpen()
     checkTaskId(taskId)
+    checkLeaseOptions(options)
     this.#scaler.start()
     const placed = await this.#leaseInTime(taskId, options).catch((error) => {
       this.#counters.leasesFailed[SlotpoolError.from(error).failure]++
@@ -195,6 +199,7 @@ export class SlotPool implements AsyncDisposable {
   async withSlot<T>(taskId: string, work: (slot: Slot) => Promise<T> | T, options: LeaseOptions = {}): Promise<T> {
     this.#checkOpen()
     checkTaskId(taskId)
+    checkLeaseOptions(options)
     await this.#holders.enter(taskId)
     let slot: Slot | undefined
     let left: Promise<void> | undefined

@@ -15,6 +15,8 @@ export interface TerminalOptions {
   force?: boolean
 }
 
+const optionNames: readonly (keyof TerminalOptions)[] = ['task_id', 'background', 'timeout', 'no_output_timeout', 'force']
+
 /** What the tool was called with, checked. */
 export interface TerminalCall {
   taskId: string
@@ -38,6 +40,10 @@ export function checkCall(command: unknown, options: unknown): TerminalCall {
   checkCommand(command)
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     throw new SlotpoolError('REQUEST_INVALID', `options: got ${shown(options)}, expected an object`)
+  }
+  const unknown = Object.keys(options ?? {}).find((name) => !(optionNames as readonly string[]).includes(name))
+  if (unknown !== undefined) {
+    throw new SlotpoolError('REQUEST_INVALID', `options: got ${unknown}, expected none but ${optionNames.join(', ')}`)
   }
   const {
     task_id: taskId = 'default',

@@ -5,6 +5,7 @@ import { SandboxClient } from '../../lib/client/sandbox-client.ts'
 import { SlotpoolError } from '../../lib/errors.ts'
 import type { ExecOptions } from '../../lib/pool/exec.ts'
 import { homeHash, homeOf } from '../../lib/pool/home-order.ts'
+import type { LeaseOptions } from '../../lib/pool/lease-options.ts'
 import { type OpenOptions, SlotPool } from '../../lib/pool/slot-pool.ts'
 import { seenBackend } from '../fixtures/seen-backend.ts'
 
@@ -461,8 +462,24 @@ t.test('an option of a command that is none is refused, and nothing is run', asy
   for (const env of ['A=5', ['A=5'], null]) await t.rejects(exec('x', { env }), { code: 'ENV_INVALID' })
   for (const [name, value] of Object.entries({ encoding: 'hex', allowEnv: 'ABC', mergeStderr: 1, cwd: 7, timeoutMs: '5' }))
     await t.rejects(exec('x', { [name]: value }), { code: 'CONFIG_INVALID', details: { variable: name, got: value } })
-  await t.rejects(exec('x', null), { code: 'CONFIG_INVALID' })
+  for (const options of [null, 'x', ['x']])
+    await t.rejects(exec('x', options), { code: 'CONFIG_INVALID', details: { variable: 'options' } })
+  await t.rejects(exec('x', { timeoutMS: 5 }), { code: 'CONFIG_INVALID', details: { option: 'timeoutMS', nearest: 'timeoutMs' } })
   t.equal(runs, 0)
   const { ok, ...failed } = pool.metrics().commands
-  t.same([ok, Object.values(failed).reduce((sum, count) => sum + count, 0)], [0, 14], 'they count')
+  t.same([ok, Object.values(failed).reduce((sum, count) => sum + count, 0)], [0, 17], 'they count')
+})
+
+t.test('what is no option of a lease, of a pool, or no content of a file is refused', async (t) => {
+  const { pool } = await fakePool(t)
+  const unknown = { code: 'CONFIG_INVALID', details: { option: 'wait', nearest: 'waitMs' } }
+  await t.rejects(pool.lease('a', { wait: 5 } as LeaseOptions), unknown)
+  await t.rejects(
+    pool.withSlot('a', () => {}, { wait: 5 } as LeaseOptions),
+    unknown,
+  )
+  t.equal((await pool.status()).totals.leased, 0)
+  await t.rejects(SlotPool.open('local' as OpenOptions), { code: 'CONFIG_INVALID', message: "options: got 'local', expected an object" })
+  const slot = await pool.lease('a')
+  await t.rejects(slot.files.write('f', {} as string), { code: 'REQUEST_INVALID', details: { path: 'content' } })
 })
