@@ -37,7 +37,12 @@ const defaultNomadAddress = 'http://localhost:4646'
 
 const poolName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'expected 1 to 40 lower-case letters, digits and inner dashes')
 const nonEmpty = z.string().min(1, 'expected a non-empty string')
-const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' })
+/** What is in an address is in messages, too. */
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' })
+  .refine((text) => !URL.canParse(text) || (new URL(text).username === '' && new URL(text).password === ''), {
+    error: 'expected an address without a user and a password',
+  })
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path')
 
 /** Node's timers hold 2^31-1 ms; a longer delay would fire at once. */
@@ -122,6 +127,12 @@ export interface SlotPoolOptions {
     region?: string
     /** `NOMAD_CACERT`: a PEM file. */
     caCert?: string
+    /** `NOMAD_CAPATH`: a folder of PEM files, where there is no `caCert`. */
+    caPath?: string
+    /** `NOMAD_TLS_SERVER_NAME`: what the agent's certificate is for, where that is not the address. */
+    tlsServerName?: string
+    /** `NOMAD_SKIP_VERIFY`: take any certificate. Default: false. */
+    skipVerify?: boolean
     /** `NOMAD_CLIENT_CERT`: a PEM file. */
     clientCert?: string
     /** `NOMAD_CLIENT_KEY`: a PEM file. */
@@ -136,6 +147,9 @@ export interface NomadConnection {
   namespace?: string
   region?: string
   caCert?: string
+  caPath?: string
+  tlsServerName?: string
+  skipVerify?: boolean
   clientCert?: string
   clientKey?: string
 }
@@ -260,6 +274,15 @@ const nomadVariables: readonly Setting[] = [
   { option: 'nomad.namespace', variable: 'NOMAD_NAMESPACE', schema: nonEmpty },
   { option: 'nomad.region', variable: 'NOMAD_REGION', schema: nonEmpty },
   { option: 'nomad.caCert', variable: 'NOMAD_CACERT', schema: nonEmpty },
+  { option: 'nomad.caPath', variable: 'NOMAD_CAPATH', schema: nonEmpty },
+  { option: 'nomad.tlsServerName', variable: 'NOMAD_TLS_SERVER_NAME', schema: nonEmpty },
+  {
+    option: 'nomad.skipVerify',
+    variable: 'NOMAD_SKIP_VERIFY',
+    // As Go's strconv.ParseBool reads it.
+    parse: (text) => (/^(1|t|true)$/i.test(text) ? true : /^(0|f|false)$/i.test(text) ? false : text),
+    schema: z.boolean({ error: 'expected true or false' }),
+  },
   { option: 'nomad.clientCert', variable: 'NOMAD_CLIENT_CERT', schema: nonEmpty },
   { option: 'nomad.clientKey', variable: 'NOMAD_CLIENT_KEY', schema: nonEmpty },
 ]
@@ -348,6 +371,9 @@ function resolve(given: ReadonlyMap<string, unknown>, env: NodeJS.ProcessEnv): C
       ...optional('namespace', 'nomad.namespace'),
       ...optional('region', 'nomad.region'),
       ...optional('caCert', 'nomad.caCert'),
+      ...optional('caPath', 'nomad.caPath'),
+      ...optional('tlsServerName', 'nomad.tlsServerName'),
+      ...(get('nomad.skipVerify', false) ? { skipVerify: true } : {}),
       ...optional('clientCert', 'nomad.clientCert'),
       ...optional('clientKey', 'nomad.clientKey'),
       ...placement,
@@ -381,11 +407,18 @@ function refuseUnknownVariables(env: NodeJS.ProcessEnv): void {
   }
 }
 
+/** An address may have one in it. */
+const withoutPassword = (text: string): string => text.replace(/\/\/[^/@\s]*@/, '//(hidden)@')
+
 function check(setting: Setting, value: unknown, name: string, got: unknown): unknown {
   const result = setting.schema.safeParse(value)
   if (result.success) return result.data
   const expected = (result.error.issues[0]?.message ?? 'invalid').replace(/^expected /, '')
-  const shown = secretOptions.has(setting.option) ? '(hidden)' : typeof got === 'string' ? JSON.stringify(got) : inspect(got, { depth: 1 })
+  const shown = secretOptions.has(setting.option)
+    ? '(hidden)'
+    : typeof got === 'string'
+      ? JSON.stringify(withoutPassword(got))
+      : inspect(got, { depth: 1 })
   throw new SlotpoolError('CONFIG_INVALID', `${name}: got ${shown}, expected ${expected}`, {
     details: { variable: setting.variable || setting.option, got: shown, expected },
   })

@@ -125,6 +125,24 @@ t.test('the image of driver singularity is a file in the state folder', async (t
   t.equal(at({ env: 'nomad', image: '/a.sif' }), '/a.sif')
 })
 
+t.test('how the certificate of Nomad is checked', async (t) => {
+  const nomad = (env: NodeJS.ProcessEnv) => loadConfig({}, env).nomad
+  t.match(nomad({ NOMAD_TLS_SERVER_NAME: 'server.global.nomad', NOMAD_CAPATH: '/ca', NOMAD_SKIP_VERIFY: 'true' }), {
+    tlsServerName: 'server.global.nomad',
+    caPath: '/ca',
+    skipVerify: true,
+  })
+  t.equal(nomad({ NOMAD_SKIP_VERIFY: '0' }).skipVerify, undefined)
+  t.throws(() => nomad({ NOMAD_SKIP_VERIFY: 'yes' }), { code: 'CONFIG_INVALID', details: { variable: 'NOMAD_SKIP_VERIFY' } })
+})
+
+t.test('an address with a password is refused', async (t) => {
+  t.throws(() => loadConfig({}, { NOMAD_ADDR: 'http://me:s3cret@127.0.0.1:4646' }), {
+    code: 'CONFIG_INVALID',
+    message: 'NOMAD_ADDR: got "http://(hidden)@127.0.0.1:4646", expected an address without a user and a password',
+  })
+})
+
 t.test('TERMINAL_MOUNTS and the option mounts', async (t) => {
   const mounts = [
     { host: '/a', target: '/in/a', readOnly: true, description: null },

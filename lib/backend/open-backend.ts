@@ -42,7 +42,8 @@ export async function chooseProvider(config: Config, notice: Notice, signal?: Ab
     if (await nomadAnswers(config, signal)) return providerOf('nomad', config, notice)
     return providerOf((await dockerAnswers(signal)) ? 'docker' : 'local', config, notice)
   }
-  if (config.env !== 'nomad' || (await nomadAnswers(config, signal))) return providerOf(config.env, config, notice)
+  if (config.env !== 'nomad') return providerOf(config.env, config, notice)
+  if (!(await missingAgent(config, signal))) return providerOf('nomad', config, notice)
   const { address, autostart, fallback } = config.nomad
   const failure = autostart ? await startAgent(config, notice, signal) : undefined
   if (autostart && !failure) return providerOf('nomad', config, notice)
@@ -78,6 +79,27 @@ async function startAgent(config: Config, notice: Notice, signal: AbortSignal | 
 async function nomadAnswers(config: Config, signal?: AbortSignal): Promise<boolean> {
   const reachable = await import('./nomad/reachable.ts')
   return reachable.nomadAnswers(config.nomad, signal)
+}
+
+/** An agent that has much to do may be silent for a while; that is no reason to look for a task's slot elsewhere. */
+const patienceMs = 10_000
+
+/**
+ * Whether there is no agent, so that another backend may do.
+ *
+ * @throws {SlotpoolError} `NOMAD_UNAVAILABLE` where something is there that says nothing, or whose certificate does not fit: the pool may be there, and
+ *   what is done elsewhere would be done to another one.
+ */
+async function missingAgent({ nomad }: Config, signal: AbortSignal | undefined): Promise<boolean> {
+  const { whyNoAgent } = await import('./nomad/reachable.ts')
+  const first = await whyNoAgent(nomad, signal)
+  const why = first && isSilence(first) ? await whyNoAgent(nomad, signal, patienceMs) : first
+  if (why?.code === 'NOMAD_UNAVAILABLE' && (isSilence(why) || !why.retryable)) throw why
+  return why !== undefined
+}
+
+function isSilence({ code, details: { reason } }: SlotpoolError): boolean {
+  return code === 'NOMAD_UNAVAILABLE' && (reason === 'ECONNABORTED' || reason === 'ETIMEDOUT')
 }
 
 async function dockerAnswers(signal?: AbortSignal): Promise<boolean> {

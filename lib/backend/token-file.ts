@@ -31,6 +31,11 @@ export async function readOrMakeToken(folder: string): Promise<string> {
   }
 }
 
+/** The token kept in `folder`, if there is one. @throws {SlotpoolError} `BACKEND_UNAVAILABLE` when the file holds something else. */
+export function knownToken(folder: string): string | undefined {
+  return readToken(tokenPath(folder))
+}
+
 /** Puts back a token that containers were made with, where it was taken away meanwhile. One that is there stays. */
 export async function keepToken(folder: string, token: string): Promise<void> {
   const path = tokenPath(folder)

@@ -133,11 +133,11 @@ class Attempt {
       lost = error
     }
     const endsBy = this.#sentAtMs + (request?.timeoutMs ?? 0)
-    const patience = (): number => Math.max(Date.now(), endsBy) + reconnectPatienceMs
-    const lostAt = Date.now()
+    const patience = (): number => Math.max(performance.now(), endsBy) + reconnectPatienceMs
+    const lostAt = performance.now()
     let giveUpAt = patience()
     let pauseMs = firstPauseMs
-    while (Date.now() < giveUpAt && !closedBy(lost)) {
+    while (performance.now() < giveUpAt && !closedBy(lost)) {
       await delay(pauseMs, undefined, this.#unreachable && { signal: this.#unreachable })
       this.#sentAtMs = undefined
       try {
@@ -146,14 +146,14 @@ class Attempt {
         lost = isLost(error) ? error : await this.#afterLoss(error, request, lost)
       }
       // A connection that held for a while was a good one, and losing it is a new loss: a long command may outlive many.
-      if (this.#sentAtMs !== undefined && Date.now() - this.#sentAtMs > pauseMs) {
+      if (this.#sentAtMs !== undefined && performance.now() - this.#sentAtMs > pauseMs) {
         giveUpAt = patience()
         pauseMs = firstPauseMs
       } else pauseMs = Math.min(pauseMs * 2, longestPauseMs)
     }
     const closed = closedBy(lost)
     if (closed) throw unknownOutcome(closed.message, closed.gone ?? lost)
-    throw unknownOutcome(`${lost.message}, for ${Math.round((Date.now() - lostAt) / 1000)} s`, lost)
+    throw unknownOutcome(`${lost.message}, for ${Math.round((performance.now() - lostAt) / 1000)} s`, lost)
   }
 
   /**
@@ -215,7 +215,7 @@ class Attempt {
       ...(request ? { request, attempt: this.#attempt } : {}),
     }
     const onSent = (): void => {
-      this.#sentAtMs = Date.now()
+      this.#sentAtMs = performance.now()
     }
     try {
       await channels.ask(asked, { onFrame }, this.#unreachable, onSent)

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { join } from 'node:path'
 import type { NomadConnection } from '../config.ts'
 import { SlotpoolError } from '../errors.ts'
 
@@ -16,10 +17,27 @@ export function connectionAgent(connection: NomadConnection): HttpAgent | HttpsA
   if (new URL(connection.address).protocol === 'http:') return new HttpAgent(keepAlive)
   return new HttpsAgent({
     ...keepAlive,
-    ...(connection.caCert === undefined ? {} : { ca: pem('NOMAD_CACERT', connection.caCert) }),
+    ...authorities(connection),
+    ...(connection.tlsServerName === undefined ? {} : { servername: connection.tlsServerName }),
+    ...(connection.skipVerify ? { rejectUnauthorized: false } : {}),
     ...(connection.clientCert === undefined ? {} : { cert: pem('NOMAD_CLIENT_CERT', connection.clientCert) }),
     ...(connection.clientKey === undefined ? {} : { key: pem('NOMAD_CLIENT_KEY', connection.clientKey) }),
   })
+}
+
+function authorities({ caCert, caPath }: NomadConnection): { ca?: Buffer | Buffer[] } {
+  if (caCert !== undefined) return { ca: pem('NOMAD_CACERT', caCert) }
+  if (caPath === undefined) return {}
+  try {
+    const files = readdirSync(caPath, { withFileTypes: true }).filter((one) => !one.isDirectory())
+    return { ca: files.map(({ name }) => readFileSync(join(caPath, name))) }
+  } catch (cause) {
+    const expected = 'a folder of PEM files that can be read'
+    throw new SlotpoolError('CONFIG_INVALID', `NOMAD_CAPATH: got ${JSON.stringify(caPath)}, expected ${expected}`, {
+      cause,
+      details: { variable: 'NOMAD_CAPATH', got: caPath, expected },
+    })
+  }
 }
 
 function pem(variable: string, path: string): Buffer {

@@ -90,8 +90,8 @@ export const poolJobId = (pool: string): string => `slotpool-${pool}`
 /** Where the pool's token is kept. A job may read what lies under its own name without any policy. */
 export const poolVariablePath = (pool: string): string => `nomad/jobs/${poolJobId(pool)}`
 
-/** The job whose token a variable holds. */
-export const jobIdOfVariable = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+/** The job whose token a variable may hold; undefined where it is one of a group or a task of some job. */
+export const jobIdOfVariable = (path: string): string | undefined => /^nomad\/jobs\/(slotpool-[^/]+)$/.exec(path)?.[1]
 
 /**
  * The service job of a pool, in the JSON form of Nomad's API.

@@ -114,7 +114,8 @@ export class OutputLog {
   }
 
   #renew(length: number): void {
-    const ring = Buffer.allocUnsafe(length)
+    // Not a part of the memory that Node shares between short ones: a few bytes that are kept would keep all of that.
+    const ring = Buffer.allocUnsafeSlow(length)
     for (let offset = Math.max(this.#start, this.#end - length); offset < this.#end; ) {
       offset += (this.read(offset).chunk as Buffer).copy(ring, offset % length)
     }

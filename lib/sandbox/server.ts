@@ -28,6 +28,9 @@ import { WantedSize } from './wanted-size.ts'
 /** How long the status waits for slots that are made ready for the first time: a pool just started is seen with its slots idle. */
 const fillPatienceMs = 1_000
 
+/** Connections without traffic for so long are tried. */
+const keepAliveDelayMs = 60_000
+
 export interface SandboxServerOptions {
   pool: string
   slots: number
@@ -242,6 +245,8 @@ export class SandboxServer {
       return503OnClosing: false,
       // Kept alive for as long as a client keeps its side: a command must not find its connection closed.
       keepAliveTimeout: 0,
+      // A client whose machine is gone is noticed by nobody who only reads from it.
+      http: { keepAlive: true, keepAliveInitialDelay: keepAliveDelayMs },
       routerOptions: { maxParamLength: 200 },
     })
     app.removeAllContentTypeParsers()

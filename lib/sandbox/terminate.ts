@@ -34,10 +34,10 @@ const lastResortMs = 5_000
  */
 export async function terminateExecution(marks: ExecutionMarks): Promise<void> {
   const { slot, candidates } = marks
-  const lastResortAt = Date.now() + lastResortMs
+  const lastResortAt = performance.now() + lastResortMs
   await untilGone(async () => {
     if (!slot?.signalAll) return killMembers(marks)
-    if (Date.now() > lastResortAt) await slot.signalAll('SIGKILL')
+    if (performance.now() > lastResortAt) await slot.signalAll('SIGKILL')
     return whileFrozen(slot as Freezable, candidates, () => killMembers(marks))
   })
 }
@@ -78,11 +78,11 @@ export async function terminateAll(candidates: () => Promise<number[]>, killAtOn
 
 /** Repeats `kill`, which returns how many it still met, until it meets none. */
 async function untilGone(kill: () => Promise<number>): Promise<void> {
-  const giveUpAt = Date.now() + patienceMs
+  const giveUpAt = performance.now() + patienceMs
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 100)) {
     const met = await kill()
     if (met === 0) return
-    if (Date.now() > giveUpAt) throw new SlotpoolError('JAIL_FAILED', `${met} processes survived SIGKILL for ${patienceMs / 1000} s`)
+    if (performance.now() > giveUpAt) throw new SlotpoolError('JAIL_FAILED', `${met} processes survived SIGKILL for ${patienceMs / 1000} s`)
     await delay(pauseMs)
   }
 }

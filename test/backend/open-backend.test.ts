@@ -70,3 +70,15 @@ t.test('who gives up while it is looked for', async (t) => {
     { code: 'CANCELLED' },
   )
 })
+
+t.test('an agent that says nothing, or whose certificate does not fit, is no reason to go elsewhere', async (t) => {
+  const address = await answering(t, () => undefined)
+  const began = performance.now()
+  await t.rejects(opened(t, { env: 'nomad', nomad: { address, fallback: 'local' } }), { code: 'NOMAD_UNAVAILABLE', retryable: true })
+  t.ok(performance.now() - began > 9_000, 'it is waited for')
+  const plain = address.replace('http:', 'https:')
+  await t.rejects(opened(t, { env: 'nomad', nomad: { address: plain, fallback: 'local' } }), {
+    code: 'NOMAD_UNAVAILABLE',
+    details: { address: plain },
+  })
+})

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import t from 'tap'
 import { z } from 'zod'
@@ -53,6 +53,16 @@ t.test('TLS with a CA and a client certificate of one’s own', { skip: files ? 
     server.close()
   })
   const address = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+  for (const trusting of [{ caCert: cert, tlsServerName: '127.0.0.1' }, { caPath: dirname(cert) }, { skipVerify: true }]) {
+    const client = new NomadClient({ address, ...trusting })
+    t.teardown(() => client.close())
+    t.match((await client.request(request)).value, { client: 'nobody' })
+  }
+  const named = new NomadClient({ address, caCert: cert, tlsServerName: 'server.global.nomad' })
+  t.teardown(() => named.close())
+  await t.rejects(named.request(request), { code: 'NOMAD_UNAVAILABLE', retryable: false, message: /server.global.nomad/ })
+  t.throws(() => new NomadClient({ address, caPath: '/no/such' }), { code: 'CONFIG_INVALID', details: { variable: 'NOMAD_CAPATH' } })
 
   const stranger = new NomadClient({ address })
   t.teardown(() => stranger.close())

@@ -22,6 +22,12 @@ const steps = fc.array(
   { maxLength: 80 },
 )
 
+t.test('few bytes keep no more memory than they are', async (t) => {
+  const log = new OutputLog(retainedBytes)
+  log.append(bytesFrom(0, 10))
+  t.ok((log.read(0).chunk?.buffer.byteLength ?? 0) <= 2 * retainedBytes)
+})
+
 t.test('every reader gets every byte in its place, or is told how many it missed; memory stays bounded', async (t) => {
   fc.assert(
     fc.property(steps, (all: Step[]) => {

@@ -1,9 +1,12 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 import { pino } from 'pino'
 import t from 'tap'
 import { ScriptedJails, ScriptedRuntime } from '../../lib/backend/fake/scripted-runtime.ts'
@@ -112,3 +115,24 @@ for (const isolation of asRoot ? (['jail', 'uid'] as const) : (['jail'] as const
     )
   })
 }
+
+t.test('a client that falls silent is tried, so that one whose machine is gone is known to be', async (t) => {
+  const kind = new HeldJails()
+  const server = await SandboxServer.start({
+    ...{ pool: 'test', slots: 1, token: 'x', slotsFolder: '/', log: pino({ enabled: false }) },
+    isolation: { kind, reason: null, networkReason: null },
+    runtime: new ScriptedRuntime(() => ({})),
+  })
+  const { port } = new URL(await server.listen({ host: '127.0.0.1', port: 0 }))
+  t.teardown(async () => {
+    kind.letAll()
+    await server.close()
+  })
+  const socket = connect(Number(port), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  await once(socket, 'connect')
+  socket.write('GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n')
+  await once(socket, 'data')
+  const { stdout } = await promisify(execFile)('ss', ['-tnoH', `sport = :${port} and dport = :${socket.localPort}`])
+  t.match(stdout, /timer:\(keepalive,/)
+})

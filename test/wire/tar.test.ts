@@ -1,10 +1,11 @@
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import fc from 'fast-check'
 import t from 'tap'
 import { SlotpoolError } from '../../lib/errors.ts'
 import { tarEntries } from '../../lib/wire/tar/tar-entries.ts'
 import { type TarMember, writeTar } from '../../lib/wire/tar/tar-writer.ts'
-import { tarOf } from '../fixtures/tars.ts'
+import { tarHeader, tarOf } from '../fixtures/tars.ts'
 
 const modified = new Date(0)
 
@@ -134,4 +135,48 @@ t.test('a tar that is not read to its end lets go of what it is made from', asyn
   // The member in the middle is told a turn later.
   for (let turns = 0; turns < 100 && !closed; turns++) await new Promise((resolve) => setImmediate(resolve))
   t.ok(closed)
+})
+
+t.test('headers that name no entry are bounded, one by one and in a row', async (t) => {
+  const padded = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)])
+  const long = (type: string, content: string): Buffer =>
+    Buffer.concat([tarHeader('long', { size: Buffer.byteLength(content), type }), padded(Buffer.from(content))])
+  const record = (key: string, value: string): string => {
+    const rest = ` ${key}=${value}\n`
+    let length = rest.length + 1
+    while (String(length).length + rest.length !== length) length++
+    return `${length}${rest}`
+  }
+  const file = Buffer.concat([tarHeader('f', { size: 4 }), padded(Buffer.from('text'))])
+  const end = Buffer.alloc(1024)
+  const read = async (...parts: Buffer[]): Promise<string[]> => {
+    const found: string[] = []
+    const bounds = { maxBytes: 2 ** 20, maxEntries: 10 }
+    // In pieces that cut headers.
+    const whole = Buffer.concat([...parts, end])
+    const pieces = Array.from({ length: Math.ceil(whole.length / 700) }, (_, at) => whole.subarray(at * 700, (at + 1) * 700))
+    for await (const { path, content } of tarEntries(Readable.from(pieces), bounds)) {
+      const chunks: Buffer[] = []
+      for await (const chunk of content) chunks.push(chunk)
+      found.push(`${path}: ${Buffer.concat(chunks)}`)
+    }
+    return found
+  }
+  const x = long('x', record('mtime', '1'))
+  t.same(await read(long('g', record('comment', 'c'.repeat(3_000))), x, file, x, file), ['f: text', 'f: text'])
+  const named = long('x', record('path', `${'d/'.repeat(1_900)}f`))
+  t.same(await read(long('L', `${'n'.repeat(300)}\0`), long('K', 'k\0'), file, named, file), [
+    `${'n'.repeat(300)}: text`,
+    `${'d/'.repeat(1_900)}f: text`,
+  ])
+  const sized = Buffer.concat([long('x', record('size', '4')), tarHeader('sized'), padded(Buffer.from('text'))])
+  t.same(await read(sized, file), ['sized: text', 'f: text'], 'the length that a header before it says')
+  for (const bad of [
+    [long('g', record('a', 'b'.repeat(5_000))), file],
+    [...Array.from({ length: 6 }, () => x), file],
+    [long('x', record('a', 'b'.repeat(70_000))), file],
+    [tarHeader('none', { size: 2 ** 32, type: 'L' }), file],
+  ]) {
+    await t.rejects(read(...bad), { code: 'FILE_FAILED', message: /long header/ })
+  }
 })

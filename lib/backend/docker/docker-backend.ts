@@ -10,11 +10,12 @@ import { resolveMounts } from '../host-mounts.ts'
 import { newestVersion, refuseOtherChange } from '../pool-version.ts'
 import type { Notice } from '../provider.ts'
 import { refuseSharedSystem } from '../task-image.ts'
-import { keepToken, readOrMakeToken } from '../token-file.ts'
+import { keepToken, knownToken, readOrMakeToken } from '../token-file.ts'
 import { Backoff } from './backoff.ts'
 import { ContainerPlans } from './container-plan.ts'
 import { type ContainerPlan, containerName } from './container-spec.ts'
 import { DockerEngine } from './engine.ts'
+import { isOfEngine, noteEngine } from './engine-note.ts'
 import { ensureImage } from './ensure-image.ts'
 import { followEvents } from './follow-events.ts'
 import { type GrowContext, growPool } from './grow-pool.ts'
@@ -68,7 +69,10 @@ export class DockerBackend implements Backend {
   }
 
   async token(): Promise<string> {
-    return readOrMakeToken(this.#folder())
+    const folder = this.#folder()
+    const token = await readOrMakeToken(folder)
+    noteEngine(folder, this.#engine.address.address)
+    return token
   }
 
   list(signal?: AbortSignal): Promise<Container[]> {
@@ -181,7 +185,17 @@ export class DockerBackend implements Backend {
     await removeLostVolumes(this.#engine, this.#config.pool)
     await removeUnusedTools(this.#engine)
     this.#answered.clear()
-    await rm(this.#folder(), { recursive: true, force: true })
+    await this.#removeToken()
+  }
+
+  /** Another process may be making the pool again, and have found the token before it went: then that is put back. */
+  async #removeToken(): Promise<void> {
+    const folder = this.#folder()
+    const isMadeAgain = async (): Promise<boolean> => (await listPoolContainers(this.#engine, this.#config.pool)).length > 0
+    if (!isOfEngine(folder, this.#engine.address.address) || (await isMadeAgain())) return
+    const token = knownToken(folder)
+    await rm(folder, { recursive: true, force: true })
+    if (token !== undefined && (await isMadeAgain())) await keepToken(this.#folder(), token)
   }
 
   async close(): Promise<void> {
@@ -193,7 +207,8 @@ export class DockerBackend implements Backend {
   async #forgetUnused(): Promise<void> {
     if (this.#config.toolsImage !== undefined) await removeUnusedTools(this.#engine)
     const found = await listPoolContainers(this.#engine, this.#config.pool)
-    if (found.length === 0) await rm(this.#folder(), { recursive: true, force: true })
+    if (found.length === 0 && isOfEngine(this.#folder(), this.#engine.address.address))
+      await rm(this.#folder(), { recursive: true, force: true })
   }
 
   #folder(): string {

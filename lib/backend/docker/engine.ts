@@ -95,7 +95,8 @@ export class DockerEngine {
     const bound = AbortSignal.timeout(limitMs)
     using over = new LinkedAbortController(bound, ...(signal ? [signal] : []))
     try {
-      return await ask(over.signal)
+      // Not all that dockerode asks can be told to give up.
+      return await unlessToldToStop(doing, ask(over.signal), over.signal)
     } catch (error) {
       const silent = bound.aborted && signal?.aborted !== true
       const cause = silent ? new Error(`it took the connection but said nothing for ${limitMs} ms`, { cause: error }) : error

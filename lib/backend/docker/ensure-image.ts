@@ -8,6 +8,9 @@ import { engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
 import { pullByEngine } from './image-transfer.ts'
 
+/** An engine that stands still says so to nobody. */
+const lookTimeoutMs = 15_000
+
 /** A large image is pulled for minutes: how often it is said how far it is. */
 const noticeEveryMs = 5_000
 
@@ -22,7 +25,7 @@ export async function ensureImage(
   image: string,
   { notice, env, signal }: { notice: Notice; env: NodeJS.ProcessEnv; signal: AbortSignal | undefined },
 ): Promise<void> {
-  if (await hasImage(engine, image)) return
+  if (await hasImage(engine, image, signal)) return
   if (!whole(image)?.namesHost) throw imageNotFound(image)
   notice(`slotpool: pulling image ${image}`)
   const summary = new TransferSummary()
@@ -54,9 +57,9 @@ function ofPool(image: string, error: unknown): unknown {
   return error
 }
 
-async function hasImage(engine: DockerEngine, image: string): Promise<boolean> {
+async function hasImage(engine: DockerEngine, image: string, signal: AbortSignal | undefined): Promise<boolean> {
   try {
-    await engine.call(`look at image ${image}`, engine.docker.getImage(image).inspect())
+    await engine.callWithin(lookTimeoutMs, `look at image ${image}`, () => engine.docker.getImage(image).inspect(), signal)
     return true
   } catch (error) {
     if (engineStatus(error) === 404) return false

@@ -2,10 +2,14 @@ import type { DockerEngine } from './engine.ts'
 import { engineStatus } from './engine-error.ts'
 import { imageNotFound } from './image-not-found.ts'
 
+/** An engine that stands still is waited for no longer. */
+const lookTimeoutMs = 15_000
+
 /** The id of the image that a name stands for. @throws {SlotpoolError} `IMAGE_NOT_FOUND`. */
 export async function imageId(engine: DockerEngine, name: string): Promise<string> {
   try {
-    return (await engine.call(`look at image ${name}`, engine.docker.getImage(name).inspect())).Id
+    const look = () => engine.docker.getImage(name).inspect()
+    return (await engine.callWithin(lookTimeoutMs, `look at image ${name}`, look, undefined)).Id
   } catch (error) {
     throw engineStatus(error) === 404 ? imageNotFound(name, error) : error
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { stateDir } from '../../state-dir.ts'
 import { tokenPath } from '../token-file.ts'
 import type { DockerEngine } from './engine.ts'
+import { isOfEngine } from './engine-note.ts'
 import { findHalfMade } from './half-made.ts'
 import { listEveryPool, type PoolContainer } from './pool-containers.ts'
 import { removeContainer } from './remove-container.ts'
@@ -25,17 +26,18 @@ export async function reapLeftovers(engine: DockerEngine, ownPool: string, env: 
     await Promise.all(halfMade.map((one) => removeContainer(engine, one.id).catch(() => {})))
     await removeLostVolumes(engine)
     await removeUnusedTools(engine)
-    await reapTokens(join(stateDir(env), 'docker'), ownPool, others)
+    await reapTokens(join(stateDir(env), 'docker'), engine.address.address, ownPool, others)
   } catch {
     // The engine is busy or gone, which those learn who need it.
   }
 }
 
-async function reapTokens(folder: string, ownPool: string, others: readonly PoolContainer[]): Promise<void> {
+async function reapTokens(folder: string, address: string, ownPool: string, others: readonly PoolContainer[]): Promise<void> {
   const inUse = new Set([ownPool, ...others.map((one) => one.pool)])
   for (const pool of readdirSync(folder)) {
     const token = statSync(tokenPath(join(folder, pool)), { throwIfNoEntry: false })
     if (inUse.has(pool) || token === undefined || Date.now() - token.mtimeMs < unusedTokenMs) continue
+    if (!isOfEngine(join(folder, pool), address)) continue
     await rm(join(folder, pool), { recursive: true, force: true })
   }
 }

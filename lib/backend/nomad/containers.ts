@@ -5,6 +5,11 @@ import type { Endpoint } from '../../wire/endpoint.ts'
 import type { Container } from '../backend.ts'
 import type { PoolVersion } from '../pool-version.ts'
 
+/** Whether it is of a group of the pool's, and not of one that somebody added to its job. */
+export function isOfPool({ TaskGroup }: AllocationStub): boolean {
+  return generationOf(TaskGroup) !== undefined
+}
+
 /** Nomad wants it to run and its node does not say that it ended. */
 export function isLive(allocation: AllocationStub): boolean {
   return allocation.DesiredStatus === 'run' && !hasEnded(allocation)
@@ -28,7 +33,7 @@ export function isDead(allocation: AllocationStub): boolean {
  * group Nomad counts from 0; those of an earlier group come behind those of a later one, for they go first.
  */
 export function poolAllocations(allocations: readonly AllocationStub[]): PoolAllocation[] {
-  const there = allocations.filter((one) => !hasEnded(one) || isDead(one))
+  const there = allocations.filter((one) => isOfPool(one) && (!hasEnded(one) || isDead(one)))
   const generations = [...new Set(there.map(groupGeneration))].sort((a, b) => b - a)
   return there
     .map((allocation) => ({

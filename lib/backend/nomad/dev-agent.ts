@@ -89,7 +89,14 @@ export async function startDevAgent(
     if (own) refuseSecond(own, connection.address)
     await clear(folder, env)
     await begin(folder, connection, listen, env, signal)
-    await awaitDriver(connection, driver, signal)
+    try {
+      await awaitDriver(connection, driver, signal)
+    } catch (error) {
+      const own = findDevAgent(env)
+      if (own) await end(own)
+      await clear(folder, env)
+      throw error
+    }
     return { ...found, started: true }
   })
 }

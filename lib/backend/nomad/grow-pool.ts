@@ -4,7 +4,7 @@ import { groupNameOf, type PoolJob } from '../../nomad/job-spec.ts'
 import type { Registered } from '../../nomad/jobs.ts'
 import { replaceFailed } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from '../cancelled.ts'
-import { endedByItself, isLive } from './containers.ts'
+import { endedByItself, isLive, isOfPool } from './containers.ts'
 import { withNodes } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 import { placementProblem } from './placement-problem.ts'
@@ -55,7 +55,7 @@ async function growBy(
   begin?: () => Promise<CountChange | null>,
 ): Promise<void> {
   throwIfCancelled(signal)
-  const { value: before } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
+  const before = (await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)).value.filter(isOfPool)
   const growth: Growth = {
     ranBefore: new Set(before.filter((one) => isLive(one) && serverRuns(one)).map((one) => one.ID)),
     changedTo: null,

@@ -21,6 +21,6 @@ export interface PoolToken {
   ensure(signal?: AbortSignal): Promise<string>
   /** Takes back what `ensure` made; a token that somebody else made stays. */
   undo(signal?: AbortSignal): Promise<void>
-  /** Removes the token, whoever made it. */
-  remove(signal?: AbortSignal): Promise<void>
+  /** Removes the token, whoever made it; and puts it back where it is `needed` then, by who found it before it went. */
+  remove(needed: () => Promise<boolean>, signal?: AbortSignal): Promise<void>
 }

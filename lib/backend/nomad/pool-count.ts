@@ -6,6 +6,7 @@ import { poolCount, poolGroups } from '../../nomad/pool-groups.ts'
 import { throwIfCancelled } from '../cancelled.ts'
 import { refuseOtherChange } from '../pool-version.ts'
 import { isLive } from './containers.ts'
+import { groupsByHand, refuseForeignJob } from './foreign-job.ts'
 import { groupVersion } from './group-version.ts'
 import { checkDrivers } from './node-drivers.ts'
 import type { NomadPool } from './nomad-pool.ts'
@@ -29,6 +30,7 @@ export async function raiseCount(pool: NomadPool, count: number, signal: AbortSi
   for (;;) {
     throwIfCancelled(signal)
     const job = await readJob(pool.client, pool.jobId, signal)
+    refuseForeignJob(pool, job)
     const [newest, ...earlier] = poolGroups(job)
     const live = earlier.length === 0 ? [] : (await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)).value.filter(isLive)
     const before = live.filter((one) => earlier.some(({ name }) => name === one.TaskGroup))
@@ -41,11 +43,15 @@ export async function raiseCount(pool: NomadPool, count: number, signal: AbortSi
     const after = anew ? { name: groupNameOf(pool.job.generation ?? 0), count } : { name: newest.name, count: count - before.length }
     const registered = await unlessChanged(
       anew
-        ? registerJob(pool.client, poolJobSpec({ ...pool.job, count }), job?.JobModifyIndex ?? 0)
+        ? registerJob(pool.client, anewBeside(poolJobSpec({ ...pool.job, count }), groupsByHand(job)), job?.JobModifyIndex ?? 0)
         : setNewest(pool, job, after.count, before),
     )
     if (registered !== null) return { ...registered, newest: after, added: false }
   }
+}
+
+function anewBeside(spec: ReturnType<typeof poolJobSpec>, others: Job['TaskGroups']): ReturnType<typeof poolJobSpec> {
+  return others.length === 0 ? spec : { ...spec, TaskGroups: [...others, ...(spec.TaskGroups as unknown[])] }
 }
 
 /** Without the caller's signal: a change that was given up half-way would leave nobody knowing whether it was made. */
@@ -71,6 +77,7 @@ export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signa
   for (;;) {
     throwIfCancelled(signal)
     const job = await readJob(pool.client, pool.jobId, signal)
+    refuseForeignJob(pool, job)
     const [newest] = poolGroups(job)
     // It was taken down meanwhile: it is made anew, as this process would have it.
     if (job === null || newest === undefined || poolCount(job) === 0) return raiseCount({ ...pool, job: spec }, 1, signal)
@@ -80,8 +87,9 @@ export async function addGroup(pool: NomadPool, spec: PoolJob, id: string, signa
     await pool.token.ensure(signal)
     const { priority } = spec.placement
     const { value: allocations } = await listJobAllocations(pool.client, pool.jobId, {}, {}, signal)
-    const kept = job.TaskGroups.filter(({ Name }) => allocations.some((one) => one.TaskGroup === Name && isLive(one)))
-    const groups = [...kept, poolGroupSpec(spec)]
+    const kept = poolGroups(job).filter(({ name }) => allocations.some((one) => one.TaskGroup === name && isLive(one)))
+    const stay = job.TaskGroups.filter(({ Name }) => kept.some(({ name }) => name === Name))
+    const groups = [...groupsByHand(job), ...stay, poolGroupSpec(spec)]
     // What Nomad has of the job's own update it does not hand on to a group that comes later.
     const ofAll = { Update: noDeployments, ...(priority ? { Priority: priority } : {}) }
     const registered = await unlessChanged(setJobGroups(pool.client, { ...job, ...ofAll }, groups))

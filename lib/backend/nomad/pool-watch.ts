@@ -1,6 +1,7 @@
 import { type AllocationStub, listJobAllocations } from '../../nomad/allocations.ts'
 import { followQuery } from '../../nomad/blocking-query.ts'
 import { type Evaluation, listJobEvaluations } from '../../nomad/evaluations.ts'
+import { isOfPool } from './containers.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /** Follows a pool's allocations and evaluations by two blocking queries, and tells who waits that something changed. */
@@ -19,7 +20,7 @@ export class PoolWatch implements AsyncDisposable {
       followQuery(
         (parameters) => listJobAllocations(pool.client, pool.jobId, {}, parameters, signal),
         (allocations) => {
-          this.#allocations = allocations
+          this.#allocations = allocations.filter(isOfPool)
           this.touch()
         },
         signal,

@@ -13,15 +13,25 @@ const answerWithinMs = 1_500
  * @throws {SlotpoolError} `CONFIG_INVALID` when a certificate or key cannot be read, `CANCELLED` on abort.
  */
 export async function nomadAnswers(connection: NomadConnection, signal?: AbortSignal): Promise<boolean> {
+  return (await whyNoAgent(connection, signal)) === undefined
+}
+
+/** The same, with why none answers, if none does; undefined when one does. @throws {SlotpoolError} as {@link nomadAnswers}. */
+export async function whyNoAgent(
+  connection: NomadConnection,
+  signal?: AbortSignal,
+  withinMs: number = answerWithinMs,
+): Promise<SlotpoolError | undefined> {
   const client = new NomadClient(connection)
   try {
-    await agentIsHealthy(client, signal, answerWithinMs)
-    return true
+    await agentIsHealthy(client, signal, withinMs)
+    return undefined
   } catch (error) {
     if (!(error instanceof SlotpoolError) || error.code === 'CANCELLED') throw error
     // A sick agent answers 500, a busy one 429: it is there all the same, and what ails it comes up when it is used.
     const { status } = error.details
-    return typeof status === 'number' && (status >= 500 || status === 429 || status === 403)
+    const isThere = typeof status === 'number' && (status >= 500 || status === 429 || status === 403)
+    return isThere ? undefined : error
   } finally {
     client.close()
   }

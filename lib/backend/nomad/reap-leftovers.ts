@@ -1,7 +1,7 @@
 import { SlotpoolError } from '../../errors.ts'
-import { jobIdOfVariable, poolVariablePath } from '../../nomad/job-spec.ts'
+import { jobIdOfVariable, poolVariablePath, tokenItem } from '../../nomad/job-spec.ts'
 import { readJob } from '../../nomad/jobs.ts'
-import { deleteVariable, listVariables } from '../../nomad/variables.ts'
+import { deleteVariable, listVariables, readVariable } from '../../nomad/variables.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /** A token without a job is kept for so long: whoever made it may just be registering the job. Nomad's clock may differ from ours. */
@@ -16,8 +16,11 @@ export async function reapLeftovers({ client, jobId }: Pick<NomadPool, 'client' 
   try {
     for (const { Path: path, ModifyIndex: version, ModifyTime: ns } of await listVariables(client, poolVariablePath(''), signal)) {
       const job = jobIdOfVariable(path)
-      if (job === jobId || Date.now() - ns / 1e6 < unusedTokenMs) continue
-      if ((await readJob(client, job, signal)) === null) await deleteVariable(client, path, version, signal)
+      if (job === undefined || job === jobId || Date.now() - ns / 1e6 < unusedTokenMs) continue
+      if ((await readJob(client, job, signal)) !== null) continue
+      const found = await readVariable(client, path, signal)
+      // Whoever has put something else there has a use for it.
+      if (found && Object.keys(found.Items).join() === tokenItem) await deleteVariable(client, path, version, signal)
     }
   } catch (error) {
     if (!(error instanceof SlotpoolError)) throw error

@@ -5,6 +5,7 @@ import { waitForEvaluation } from '../../nomad/evaluations.ts'
 import { taskName } from '../../nomad/job-spec.ts'
 import { deregisterJob, readJob } from '../../nomad/jobs.ts'
 import { throwIfCancelled } from '../cancelled.ts'
+import { refuseForeignJob } from './foreign-job.ts'
 import type { NomadPool } from './nomad-pool.ts'
 
 /** A manager that has a pool of at least one container makes it again; one that is being ended itself does so once. */
@@ -18,6 +19,7 @@ const stopsAtMost = 3
  */
 export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<void> {
   const { client, jobId } = pool
+  refuseForeignJob(pool, await readJob(client, jobId, signal))
   for (let stops = 1; ; stops++) {
     await stopJob(pool, signal)
     const { value: all } = await listJobAllocations(client, jobId, { everyJobOfThatId: true }, {}, signal)
@@ -38,8 +40,8 @@ export async function removeJob(pool: NomadPool, signal: AbortSignal): Promise<v
   }
   // Only now: a job that is purged first leaves the nodes to clean up when they find the time.
   await deregisterJob(client, jobId, { purge: true }, signal)
-  // Who makes the pool again at this moment looks for the token once more when it has registered the job.
-  await pool.token.remove(signal)
+  // Who makes the pool again at this moment looks for the token once more when it has registered the job, and may have found this one.
+  await pool.token.remove(async () => (await readJob(client, jobId, signal)) !== null, signal)
 }
 
 /** Resolves when Nomad has told the nodes to end what the job has. */

@@ -52,10 +52,15 @@ export class VariableToken implements PoolToken {
     this.#made = undefined
   }
 
-  async remove(signal?: AbortSignal): Promise<void> {
+  async remove(needed: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {
+    const found = await readVariable(this.#client, this.#path, signal)
     await deleteVariable(this.#client, this.#path, undefined, signal)
     this.#made = undefined
     this.#last = undefined
+    if (found === null || !(await needed())) return
+    await createVariable(this.#client, this.#path, found.Items).catch((error) => {
+      if (!(error instanceof SlotpoolError && error.code === 'NOMAD_CONFLICT')) throw error
+    })
   }
 
   #read(variable: Variable): string {

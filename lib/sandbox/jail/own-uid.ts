@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { allProcesses, processUid } from '../processes.ts'
 import { runSignaller, signalUser } from '../signal-user.ts'
 import { makeSlotFolders, wipeSlotFolders } from '../slot-folders.ts'
@@ -6,6 +7,7 @@ import { cleanEnvironment } from './clean-environment.ts'
 import { type EntryTerms, underTerms } from './entry-terms.ts'
 import { folderFault } from './folder-fault.ts'
 import type { Jail, JailKind, SlotFolders, SlotIdentity } from './jail.ts'
+import { removeLeftOfUid } from './left-of-uid.ts'
 import { slotUser } from './passwd.ts'
 
 /**
@@ -30,9 +32,10 @@ export class OwnUidJails implements JailKind {
 
   async make(slot: number, root: string): Promise<Jail> {
     const identity = this.#identity(slot)
-    const jail = new OwnUidJail(identity, await makeSlotFolders(root, identity))
+    const jail = new OwnUidJail(identity, await makeSlotFolders(root, identity), dirname(root))
     // A server that was killed left its processes behind, under the uid that this slot has again.
     await jail.endAll()
+    await removeLeftOfUid(identity.uid, dirname(root))
     return jail
   }
 
@@ -50,10 +53,12 @@ class OwnUidJail implements Jail {
   /** It is no process that could end. */
   readonly ended = new Promise<void>(() => {})
   readonly #identity: SlotIdentity
+  readonly #slotsFolder: string
   #over = false
 
-  constructor(identity: SlotIdentity, folders: SlotFolders) {
+  constructor(identity: SlotIdentity, folders: SlotFolders, slotsFolder: string) {
     this.#identity = identity
+    this.#slotsFolder = slotsFolder
     this.view = { workspace: folders.workspace, home: folders.home, tmp: folders.tmp }
   }
 
@@ -87,6 +92,7 @@ class OwnUidJail implements Jail {
   async end(): Promise<void> {
     if (this.#over) return
     await this.endAll()
+    await removeLeftOfUid(this.#identity.uid, this.#slotsFolder)
     this.#over = true
   }
 

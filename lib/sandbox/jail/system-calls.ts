@@ -21,6 +21,7 @@ const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> 
     signalfd: 289,
     openat: 257,
     execve: 59,
+    keyctl: 250,
   },
   arm64: {
     setns: 268,
@@ -43,6 +44,7 @@ const systemCalls: Partial<Record<NodeJS.Architecture, Record<string, number>>> 
     signalfd: 74,
     openat: 56,
     execve: 221,
+    keyctl: 219,
   },
 }
 

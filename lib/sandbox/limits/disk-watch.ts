@@ -9,6 +9,8 @@ const staleMs = 5000
 /** Looking takes no more than a twentieth of the time; a fifth where the slot may be over its limit. */
 const restFactor = 20
 const urgentRestFactor = 4
+/** So long files without a name are looked for: meanwhile nobody looks at those that have one. */
+const deletedBudgetMs = 200
 /** What a command may still write in a slot that is over its limit already: enough to tidy up. */
 const graceBytes = 2 ** 20
 
@@ -123,7 +125,7 @@ export class DiskWatch {
     // Asked first: what is written meanwhile is taken for written since.
     const freeBytes = await this.#freeBytes()
     const named = await diskUsage(this.#folders, enoughBytes)
-    const held = this.#holders && named <= enoughBytes ? await deletedFilesBytes(await this.#holders()) : 0
+    const held = this.#holders && named <= enoughBytes ? await deletedFilesBytes(await this.#holders(), deletedBudgetMs) : 0
     this.#last = { usedBytes: named + held, freeBytes, atMs, tookMs: performance.now() - atMs }
     return this.#last
   }

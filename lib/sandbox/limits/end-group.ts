@@ -25,13 +25,13 @@ const freezePatienceMs = 500
  * @throws {SlotpoolError} `JAIL_FAILED` when some are still there after ten seconds.
  */
 export async function endGroup(hierarchy: Pick<Hierarchy, 'version' | 'controllers'>, folder: string): Promise<void> {
-  const giveUpAt = Date.now() + patienceMs
+  const giveUpAt = performance.now() + patienceMs
   for (let kills = 0, pauseMs = 1; ; kills++, pauseMs = Math.min(pauseMs * 2, 50)) {
     if (await tryRemove(folder)) return
     if (hierarchy.version === 1 && kills < killsBeforeFreezing) await killMembers(folder)
     else await killGroup(hierarchy, folder)
     if (await tryRemove(folder)) return
-    if (Date.now() > giveUpAt) {
+    if (performance.now() > giveUpAt) {
       const members = await groupMembers(folder)
       throw new SlotpoolError('JAIL_FAILED', `${members.length} processes survived SIGKILL for ${patienceMs / 1000} s`, {
         details: { processes: members.slice(0, 20) },
@@ -48,8 +48,8 @@ async function killGroup({ version, controllers }: Pick<Hierarchy, 'version' | '
   const freezer = version === 1 ? v1Freezer : v2Freezer
   await trySet(join(folder, freezer.file), freezer.frozen)
   try {
-    const giveUpAt = Date.now() + freezePatienceMs
-    while (!(await freezer.stands(folder)) && Date.now() < giveUpAt) await delay(1)
+    const giveUpAt = performance.now() + freezePatienceMs
+    while (!(await freezer.stands(folder)) && performance.now() < giveUpAt) await delay(1)
     await killMembers(folder)
   } finally {
     await thaw(folder, freezer)

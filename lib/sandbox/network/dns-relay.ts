@@ -11,6 +11,9 @@ const maxQueryBytes = 4096
 /** What is more is dropped, as a network would: whoever asked asks again. */
 const maxQuestions = 256
 const maxConnections = 64
+/** Of one slot: it must not take the others' part. */
+const maxQuestionsOfOne = 32
+const maxConnectionsOfOne = 4
 const idleConnectionMs = 10_000
 
 /**
@@ -21,7 +24,8 @@ export class DnsRelay {
   readonly #udp: Socket
   readonly #tcp: Server
   readonly #nameservers: readonly string[]
-  readonly #open = new Set<{ close: () => void }>()
+  readonly #questions = new Asked(maxQuestions, maxQuestionsOfOne)
+  readonly #connections = new Asked(maxConnections, maxConnectionsOfOne)
 
   private constructor(udp: Socket, tcp: Server, nameservers: readonly string[]) {
     this.#udp = udp
@@ -46,7 +50,7 @@ export class DnsRelay {
     const relay = new DnsRelay(udp, tcp, nameservers)
     // A slot that is gone cannot be answered; that is no failure of the others.
     udp.on('error', () => {})
-    udp.on('message', (query, { address: host, port }) => relay.#ask(query, 0, (answer) => udp.send(answer, port, host, () => {})))
+    udp.on('message', (query, { address: host, port }) => relay.#ask(host, query, 0, (answer) => udp.send(answer, port, host, () => {})))
     relay.#pass()
     udp.unref()
     tcp.unref()
@@ -54,7 +58,8 @@ export class DnsRelay {
   }
 
   async close(): Promise<void> {
-    for (const one of this.#open) one.close()
+    this.#questions.closeAll()
+    this.#connections.closeAll()
     const closed = [once(this.#udp, 'close'), once(this.#tcp, 'close')]
     this.#udp.close()
     this.#tcp.close()
@@ -62,25 +67,25 @@ export class DnsRelay {
   }
 
   /** Asks the name server at `index`, and the next one when it is silent or refuses. */
-  #ask(query: Buffer, index: number, answered: (answer: Buffer) => void): void {
+  #ask(host: string, query: Buffer, index: number, answered: (answer: Buffer) => void): void {
     const nameserver = this.#nameservers[index]
-    if (nameserver === undefined || query.length > maxQueryBytes || this.#open.size >= maxQuestions) return
+    if (nameserver === undefined || query.length > maxQueryBytes || !this.#questions.mayAsk(host)) return
     const socket = createSocket(nameserver.includes(':') ? 'udp6' : 'udp4')
     const question = {
       close: (): void => {
-        if (!this.#open.delete(question)) return
+        if (!this.#questions.delete(host, question)) return
         clearTimeout(timer)
         socket.close()
       },
     }
     const next = (): void => {
-      if (!this.#open.has(question)) return
+      if (!this.#questions.has(host, question)) return
       question.close()
-      this.#ask(query, index + 1, answered)
+      this.#ask(host, query, index + 1, answered)
     }
     const timer = setTimeout(next, patienceMs)
     timer.unref()
-    this.#open.add(question)
+    this.#questions.add(host, question)
     socket.on('error', next)
     // Connected, the socket takes answers of that name server alone.
     socket.connect(dnsPort, nameserver, () => {
@@ -93,20 +98,67 @@ export class DnsRelay {
   }
 
   #pass(): void {
-    this.#tcp.maxConnections = maxConnections
     this.#tcp.on('connection', (inward) => {
+      const host = inward.remoteAddress ?? ''
+      if (!this.#connections.mayAsk(host)) {
+        inward.destroy()
+        return
+      }
       const outward = connect(dnsPort, this.#nameservers[0])
       const connection = {
         close: (): void => {
-          this.#open.delete(connection)
+          this.#connections.delete(host, connection)
           inward.destroy()
           outward.destroy()
         },
       }
-      this.#open.add(connection)
+      this.#connections.add(host, connection)
       for (const socket of [inward, outward]) socket.setTimeout(idleConnectionMs, connection.close)
       pipeline(inward, outward, (error) => error && connection.close())
       pipeline(outward, inward, connection.close)
     })
+  }
+}
+
+interface Closable {
+  close: () => void
+}
+
+/** What is under way, by who asked. */
+class Asked {
+  readonly #max: number
+  readonly #maxOfOne: number
+  readonly #byHost = new Map<string, Set<Closable>>()
+  #count = 0
+
+  constructor(max: number, maxOfOne: number) {
+    this.#max = max
+    this.#maxOfOne = maxOfOne
+  }
+
+  mayAsk(host: string): boolean {
+    return this.#count < this.#max && (this.#byHost.get(host)?.size ?? 0) < this.#maxOfOne
+  }
+
+  has(host: string, one: Closable): boolean {
+    return this.#byHost.get(host)?.has(one) ?? false
+  }
+
+  add(host: string, one: Closable): void {
+    const own = this.#byHost.get(host) ?? new Set()
+    this.#byHost.set(host, own.add(one))
+    this.#count++
+  }
+
+  delete(host: string, one: Closable): boolean {
+    const own = this.#byHost.get(host)
+    if (!own?.delete(one)) return false
+    if (own.size === 0) this.#byHost.delete(host)
+    this.#count--
+    return true
+  }
+
+  closeAll(): void {
+    for (const own of [...this.#byHost.values()]) for (const one of [...own]) one.close()
   }
 }

@@ -37,6 +37,8 @@ export class VethNetwork implements SlotNetworkKind {
   readonly #rules: readonly string[]
   readonly #mtu: number
   readonly #used = new Set<number>()
+  /** In turn: what is still on its way to the last slot that had an address must not reach the next, and the kernel knows it for minutes. */
+  #next = 0
 
   private constructor(parts: {
     block: AddressBlock
@@ -149,7 +151,9 @@ export class VethNetwork implements SlotNetworkKind {
   }
 
   #takeIndex(): number {
-    for (let index = 0; index < linksPerBlock; index++) {
+    for (let tried = 0; tried < linksPerBlock; tried++) {
+      const index = this.#next
+      this.#next = (index + 1) % linksPerBlock
       if (this.#used.has(index)) continue
       this.#used.add(index)
       return index

@@ -2,6 +2,7 @@ import { extract, type Header } from 'tar-stream'
 import { SlotpoolError } from '../../errors.ts'
 import { drained } from '../drained.ts'
 import { maxNameBytes, type TarBounds } from '../files.ts'
+import { HeaderGate } from './header-gate.ts'
 
 const blockBytes = 512
 /** Room for what stands around a file in a tar: its header, a long name, the padding of its last block. */
@@ -83,11 +84,16 @@ async function* contentOf(entry: AsyncIterable<Buffer>, failure: () => unknown):
 }
 
 async function feed(source: AsyncIterable<Uint8Array>, parser: ReturnType<typeof extract>, measure: Measure): Promise<void> {
+  const gate = new HeaderGate(parser, refused)
   for await (const chunk of source) {
     measure.add(chunk)
+    for await (const piece of gate.pieces(chunk)) {
+      if (parser.destroyed) return
+      if (!parser.write(piece)) await drained(parser)
+    }
     if (parser.destroyed) return
-    if (!parser.write(chunk)) await drained(parser)
   }
+  if (gate.rest.length > 0) parser.write(gate.rest)
   parser.end(null)
 }
 

@@ -71,3 +71,7 @@ t.test('the reasons are Nomad’s words', async (t) => {
   const failed = allocation('a', 0, { ClientStatus: 'failed', TaskStates: { x: { State: 'dead', Failed: true, Events: ended } } })
   t.match(toContainer({ allocation: failed, index: 0 }, version, endpoint, undefined), { state: 'dead', reason: 'Exit Code: 137' })
 })
+
+t.test('an allocation of a group that somebody added is no container', async (t) => {
+  t.same(poolAllocations([allocation('a', 0, { TaskGroup: 'shipper' })]), [])
+})

@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findDevAgent, startDevAgent, stopDevAgent } from '../../../lib/backend/nomad/dev-agent.ts'
+import { here } from '../../../lib/backend/process-place.ts'
 import { answering, deadAddress } from '../../fixtures/fake-nomad.ts'
 
 /** A user's own machine, with this for `nomad`, or none. */
@@ -105,4 +107,19 @@ t.test('one that does not answer keeps its place until it is stopped', async (t)
   )
   t.equal(findDevAgent(env), undefined)
   t.same(await stopDevAgent({ env }), { stopped: false, address: undefined })
+})
+
+t.test('what only has the pid of an agent that is no more is left alone', async (t) => {
+  const env = await machine(t)
+  const folder = join(env.HOME as string, '.local', 'state', 'slotpool', 'nomad-agent')
+  await mkdir(folder, { recursive: true })
+  const other = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' })
+  t.teardown(() => other.kill('SIGKILL'))
+  const agent = { pid: other.pid as number, startTicks: 5, address: 'http://127.0.0.1:1', startedAt: '2026-01-01T00:00:00Z' }
+  for (const place of [{ ...here(), bootId: 'of another boot' }, here()]) {
+    await writeFile(join(folder, 'agent.json'), JSON.stringify({ ...agent, place }))
+    t.match(await stopDevAgent({ env }), { stopped: false })
+    t.equal(other.exitCode ?? other.signalCode, null)
+    t.notMatch(await readFile(`/proc/${other.pid}/stat`, 'utf8'), / Z /)
+  }
 })

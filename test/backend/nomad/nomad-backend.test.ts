@@ -1,8 +1,11 @@
 import type { ServerResponse } from 'node:http'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { NomadBackend } from '../../../lib/backend/nomad/nomad-backend.ts'
 import { nomadAnswers } from '../../../lib/backend/nomad/reachable.ts'
+import { VariableToken } from '../../../lib/backend/nomad/variable-token.ts'
 import { loadConfig } from '../../../lib/config.ts'
+import { NomadClient } from '../../../lib/nomad/client.ts'
 import { answering } from '../../fixtures/fake-nomad.ts'
 import { watched } from '../../fixtures/watched.ts'
 
@@ -122,4 +125,25 @@ t.test('a job that Nomad refuses leaves no token', async (t) => {
     ['DELETE /v1/var/nomad/jobs/slotpool-p?cas=5', /^GET .*slotpool-p/],
     'and that nobody has a job by then is looked at once more',
   )
+})
+
+t.test('a token that is needed again when it has been removed is put back', async (t) => {
+  const variable = { ModifyIndex: 7, Items: { token: 'T'.repeat(43) } }
+  let stored: typeof variable | null = variable
+  const address = await answering(t, async (request, response) => {
+    response.setHeader('content-type', 'application/json')
+    if (request.method === 'GET') return response.writeHead(stored ? 200 : 404).end(JSON.stringify(stored ?? 'variable not found'))
+    if (request.method === 'DELETE') {
+      stored = null
+      return response.end('{}')
+    }
+    stored = { ...variable, ...JSON.parse(await text(request)) }
+    return response.end(JSON.stringify(stored))
+  })
+  const client = new NomadClient({ address })
+  t.teardown(() => client.close())
+  await new VariableToken(client, 'p').remove(async () => true)
+  t.same(stored, variable)
+  await new VariableToken(client, 'p').remove(async () => false)
+  t.equal(stored, null)
 })

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { deletedFilesBytes } from '../../../lib/sandbox/limits/deleted-files.ts'
 import { DiskWatch } from '../../../lib/sandbox/limits/disk-watch.ts'
 import { nextLine } from './joined.ts'
 
@@ -104,4 +105,15 @@ t.test('a watch that was stopped tells nothing', async (t) => {
   await writeFile(join(path, 'file'), Buffer.alloc(6 * mib, 1))
   await other
   t.equal(calls, 0)
+})
+
+t.test('files without a name are looked for no longer than that may take', async (t) => {
+  const path = await folder(t)
+  const file = await open(join(path, 'file'), 'w')
+  t.teardown(() => file.close())
+  await file.write(Buffer.alloc(mib, 1))
+  await file.sync()
+  await rm(join(path, 'file'))
+  t.ok((await deletedFilesBytes([process.pid])) >= mib)
+  t.equal(await deletedFilesBytes([process.pid], -1), 0)
 })

@@ -223,11 +223,11 @@ t.test('servers that share a network namespace, and what is left of one that was
   await attach(other, b)
   t.match(await probe(a.entry, [tcp(outside, 80)], longSeconds), [/^outside/])
   t.match(await probe(b.entry, [tcp(outside, 80)], longSeconds), [/^outside/])
-  t.match(await state(world), /slp0-0[\s\S]*slp1-0/)
+  t.match(await state(world), /slp0-\d[\s\S]*slp1-\d/)
 
   await driver.kill()
   const left = await state(world)
-  t.match(left, /slp0-0/, 'what was killed could not clean up')
+  t.match(left, /slp0-\d/, 'what was killed could not clean up')
   const next = await world.driver({ nameservers: [nameserver] })
   t.equal((await next.choose(options)).level, 'outbound')
   t.equal((await state(world)).split('SLOTPOOL-0-OUT -j ACCEPT').length, left.split('SLOTPOOL-0-OUT -j ACCEPT').length, 'no rule twice')
@@ -279,6 +279,21 @@ t.test('a name server on the container’s own loopback is asked by the server',
   }
   t.equal(await state(world), before)
   t.notMatch(await world.in(world.machine, 'ip address show'), /198\.18\./)
+})
+
+t.test('an address that a slot had is not the next slot’s', { skip: networkSkip() }, async (t) => {
+  const { world, driver } = await containerWorld(t)
+  await driver.choose(options)
+  const addresses = new Set<string>()
+  for (let slots = 0; slots < 4; slots++) {
+    const slot = await world.slot(slots)
+    const { handle } = await attach(driver, slot)
+    addresses.add((await world.in(slot.place, "ip -br -4 address show eth0 | awk '{print $3}'")).trim())
+    await driver.ask({ do: 'detach', handle })
+    await slot.end()
+  }
+  t.equal(addresses.size, 4)
+  await driver.ask({ do: 'close' })
 })
 
 t.test('a namespace that cannot be entered', { skip: networkSkip() }, async (t) => {
