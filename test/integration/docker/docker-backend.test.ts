@@ -151,7 +151,7 @@ t.test('containers on a Docker engine', { skip, timeout: 300_000 }, async (t) =>
 
   t.test('an image that the engine does not have', async (t) => {
     const { backend, containerIds } = await dockerPool(t, { image: 'slotpool/test:no-such-image' })
-    await t.rejects(backend.grow(2), { code: 'IMAGE_NOT_FOUND', message: /docker pull slotpool\/test:no-such-image$/ })
+    await t.rejects(backend.grow(2), { code: 'IMAGE_NOT_FOUND', message: /slotpool image build --tag slotpool\/test:no-such-image$/ })
     t.same(await containerIds(), [])
   })
 })

@@ -1,9 +1,10 @@
 import { inspect } from 'node:util'
 import Docker from 'dockerode'
 import t from 'tap'
+import type { Container } from '../../../lib/backend/backend.ts'
 import { SandboxClient } from '../../../lib/client/sandbox-client.ts'
 import { hasEnded } from '../../../lib/nomad/allocations.ts'
-import { readJob } from '../../../lib/nomad/jobs.ts'
+import { deregisterJob, type Job, readJob, registerJob, setJobGroups } from '../../../lib/nomad/jobs.ts'
 import { builtImage } from '../../fixtures/built-image.ts'
 import { nomadAgent } from '../../fixtures/nomad-agent.ts'
 import { containersOf } from '../../fixtures/nomad-leftovers.ts'
@@ -104,5 +105,39 @@ t.test('a pool on a real Nomad', { skip }, async (t) => {
     }
     await backend.destroy()
     t.strictSame(await pool.left(), [])
+  })
+
+  await t.test('a job of somebody else’s that is called so stays as it is', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    const web = { Name: 'web', Count: 0, Tasks: [{ Name: 'www', Driver: 'docker', Config: { image } }] }
+    await registerJob(agent.client, { ID: pool.jobId, Name: pool.jobId, Type: 'service', Datacenters: ['*'], TaskGroups: [web] }, 0)
+    const before = await readJob(agent.client, pool.jobId)
+    const refused = { code: 'POOL_CONFIG_MISMATCH', message: /is not one of pool/, details: { job: pool.jobId } }
+    await t.rejects(pool.backend().grow(1), refused)
+    await t.rejects(pool.backend().destroy(), refused)
+    t.strictSame(await readJob(agent.client, pool.jobId), before)
+    await deregisterJob(agent.client, pool.jobId, { purge: true })
+  })
+
+  await t.test('a group that somebody added to the job is none of the pool’s, and stays', async (t) => {
+    const pool = nomadPool(t, agent, { image })
+    const backend = pool.backend()
+    await backend.grow(1)
+    const job = (await readJob(agent.client, pool.jobId)) as Job
+    const command = { image, entrypoint: ['sleep'], command: '600' }
+    const shipper = { Name: 'shipper', Count: 1, Tasks: [{ Name: 'ship', Driver: 'docker', Config: command, KillSignal: 'SIGKILL' }] }
+    await setJobGroups(agent.client, job, [...job.TaskGroups, shipper])
+    await pool.until((all) => all.some((one) => one.TaskGroup === 'shipper' && one.ClientStatus === 'running'))
+    t.equal((await backend.list()).length, 1)
+    t.equal((await backend.grow(2)).length, 2)
+    const [, second] = await backend.list()
+    await backend.remove(second as Container)
+    t.equal((await backend.list()).length, 1)
+    const groups = (await readJob(agent.client, pool.jobId))?.TaskGroups
+    t.strictSame(groups?.map(({ Name, Count }) => [Name, Count]).sort(), [
+      ['sandbox', 1],
+      ['shipper', 1],
+    ])
+    t.ok((await pool.running()).some((one) => one.TaskGroup === 'shipper'))
   })
 })
