@@ -48,7 +48,7 @@ export interface DayReport {
   requests: number
   samples: DaySample[]
   memory: MemorySample[]
-  /** The rise of the heap that neither containers nor leases explain, in MiB an hour, over the day but its first four hours; null for a short day. */
+  /** As {@link heapSlope} has it of {@link memory}. */
   heapSlope: number | null
   costs: (CostSummary & { hour: number })[]
   costByContainers: (CostSummary & { from: number; to: number })[]
@@ -96,18 +96,38 @@ export function costByContainers(costs: LeaseCosts): DayReport['costByContainers
   })
 }
 
-/** Before, the process is still getting warm. */
-const warmAfterHours = 4
+/** A pool is as large as it was while it has so few containers more or fewer. */
+const asLarge = 0.02
+/** So many samples tell something. */
+const leastSamples = 6
 
-/** What of the heap grows with nothing but time; null for a day of hardly more than the hours in which the process gets warm. */
+/**
+ * What of the heap comes with nothing but time, in MiB an hour: over the longest time in which the pool stayed as large as it was. What a container takes is
+ * less when it is new, for as many connections as it ever needed at once stay; in a pool that grows and shrinks that looks like time. Null for a
+ * day in which it never stayed.
+ */
 export function heapSlope(memory: readonly MemorySample[]): number | null {
-  const warm = memory.filter((one) => one.hour >= warmAfterHours)
-  if (warm.length < 8) return null
-  const rows = warm.map((one) => [1, one.containers, one.leased, one.hour])
+  const steady = longestSteady(memory)
+  if (steady.length < leastSamples) return null
   return leastSquares(
-    rows,
-    warm.map((one) => one.heapMiB),
-  )[3] as number
+    steady.map((one) => [1, one.hour]),
+    steady.map((one) => one.heapMiB),
+  )[1] as number
+}
+
+function longestSteady(memory: readonly MemorySample[]): readonly MemorySample[] {
+  let longest: readonly MemorySample[] = []
+  for (let from = 0; from < memory.length; from++) {
+    let [least, most, to] = [Number.POSITIVE_INFINITY, 0, from]
+    for (; to < memory.length; to++) {
+      const { containers } = memory[to] as MemorySample
+      least = Math.min(least, containers)
+      most = Math.max(most, containers)
+      if (most - least > asLarge * most) break
+    }
+    if (to - from > longest.length) longest = memory.slice(from, to)
+  }
+  return longest
 }
 
 export function utilisation(samples: readonly DaySample[], hours: number): number {

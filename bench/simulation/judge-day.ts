@@ -25,7 +25,7 @@ export function judgeDay(report: DayReport): DayCheck[] {
       ? []
       : [
           {
-            what: 'memory that comes with time, whatever is leased',
+            what: 'memory that comes with time, while the pool stays as large as it is',
             got: `${renderNumber(heapSlope)} MiB an hour`,
             expected: `at most ${mostSlope}`,
             holds: heapSlope <= mostSlope,

@@ -28,7 +28,8 @@ const leasePrefix = `${paths.leases}/`
 export class Connection {
   readonly #endpoint: Endpoint
   readonly #headers: Readonly<Record<string, string>>
-  readonly #pool: Pool
+  /** Undefined when it was closed: whoever still holds this, as rosters do, holds no connections with it. */
+  #pool: Pool | undefined
   #gone: SlotpoolError | undefined
 
   constructor(endpoint: Endpoint, headers: Readonly<Record<string, string>>) {
@@ -55,7 +56,7 @@ export class Connection {
     const { signal } = options
     if (signal) setMaxListeners(0, signal)
     try {
-      const response = await this.#pool.request({ ...this.#dispatched(options), ...(signal ? { signal } : {}) })
+      const response = await this.#open().request({ ...this.#dispatched(options), ...(signal ? { signal } : {}) })
       if (isSuccess(response.statusCode)) return response
       throw this.#refusal(response.statusCode, Buffer.from(await response.body.arrayBuffer()))
     } catch (error) {
@@ -70,7 +71,7 @@ export class Connection {
    */
   async read(options: RequestOptions, sink: AnswerSink): Promise<void> {
     const answer = new Answer(sink, options.signal)
-    this.#pool.dispatch(this.#dispatched(options), answer)
+    this.#open().dispatch(this.#dispatched(options), answer)
     const { status, refusal } = await answer.over
     if (!isSuccess(status)) throw this.#refusal(status, refusal)
   }
@@ -121,7 +122,14 @@ export class Connection {
 
   async close(gone?: SlotpoolError): Promise<void> {
     this.#gone = gone
-    await this.#pool.destroy()
+    const pool = this.#pool
+    this.#pool = undefined
+    await pool?.destroy()
+  }
+
+  #open(): Pool {
+    if (this.#pool) return this.#pool
+    throw new Error('this client was closed')
   }
 
   /** @throws {SlotpoolError} `REQUEST_INVALID` for JSON that is too long. */

@@ -3,7 +3,7 @@ import { UsageError } from '../../bench/command-line.ts'
 import { parseDayArguments } from '../../bench/simulation/day-arguments.ts'
 import { DayLog } from '../../bench/simulation/day-log.ts'
 import type { DayReport } from '../../bench/simulation/day-report.ts'
-import { costByContainers } from '../../bench/simulation/day-report.ts'
+import { costByContainers, heapSlope } from '../../bench/simulation/day-report.ts'
 import type { DayTask } from '../../bench/simulation/day-workload.ts'
 import { judgeDay } from '../../bench/simulation/judge-day.ts'
 import { leastSquares } from '../../bench/simulation/least-squares.ts'
@@ -135,6 +135,14 @@ t.test('who is served before somebody who had come before is counted, and waits 
     none.served(next)
   }
   t.same(none.fairness, { index: 1, tenants: 2 }, 'the slot of one who would have had it and left is for the next')
+})
+
+t.test('memory is judged while a pool stays as large as it is', async (t) => {
+  const sample = (hour: number, containers: number, heapMiB: number) => ({ hour, containers, heapMiB, residentMiB: 0, leased: 0 })
+  const growing = Array.from({ length: 8 }, (_, at) => sample(at, 10 * (at + 1), 100 * at))
+  const steady = Array.from({ length: 8 }, (_, at) => sample(8 + at, at % 2 ? 1_000 : 990, 800 + 3 * at))
+  t.equal(heapSlope(growing), null)
+  t.equal(heapSlope([...growing, ...steady])?.toFixed(6), '3.000000')
 })
 
 t.test('the simulated clock calls what is due, in order, and nothing that was stopped', async (t) => {
