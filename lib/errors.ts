@@ -46,8 +46,7 @@ export const errorTable = {
     exitCode: 125,
     retryable: false,
     failure: 'lost',
-    advice:
-      'Another user, HOME or XDG_STATE_HOME made the pool that answers: use that one, another TERMINAL_POOL, or end it with `slotpool down`.',
+    advice: 'Use the user and HOME that made this pool, another TERMINAL_POOL, or end it with `slotpool down`.',
   },
   PROTOCOL_MISMATCH: {
     status: 426,

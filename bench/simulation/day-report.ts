@@ -96,6 +96,8 @@ export function costByContainers(costs: LeaseCosts): DayReport['costByContainers
   })
 }
 
+/** Before, the process is still getting warm. */
+const warmAfterHours = 4
 /** A pool is as large as it was while it has so few containers more or fewer. */
 const asLarge = 0.02
 /** So many samples tell something. */
@@ -107,7 +109,7 @@ const leastSamples = 6
  * day in which it never stayed.
  */
 export function heapSlope(memory: readonly MemorySample[]): number | null {
-  const steady = longestSteady(memory)
+  const steady = longestSteady(memory.filter((one) => one.hour >= warmAfterHours))
   if (steady.length < leastSamples) return null
   return leastSquares(
     steady.map((one) => [1, one.hour]),

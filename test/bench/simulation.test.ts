@@ -139,8 +139,8 @@ t.test('who is served before somebody who had come before is counted, and waits 
 
 t.test('memory is judged while a pool stays as large as it is', async (t) => {
   const sample = (hour: number, containers: number, heapMiB: number) => ({ hour, containers, heapMiB, residentMiB: 0, leased: 0 })
-  const growing = Array.from({ length: 8 }, (_, at) => sample(at, 10 * (at + 1), 100 * at))
-  const steady = Array.from({ length: 8 }, (_, at) => sample(8 + at, at % 2 ? 1_000 : 990, 800 + 3 * at))
+  const growing = Array.from({ length: 8 }, (_, at) => sample(4 + at, 10 * (at + 1), 100 * at))
+  const steady = Array.from({ length: 8 }, (_, at) => sample(12 + at, at % 2 ? 1_000 : 990, 800 + 3 * at))
   t.equal(heapSlope(growing), null)
   t.equal(heapSlope([...growing, ...steady])?.toFixed(6), '3.000000')
 })
