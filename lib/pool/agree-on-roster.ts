@@ -62,6 +62,10 @@ export async function rosterInForce(
   return look.ready.every((one) => members.has(one.container.id)) ? agreed(roster, look) : undefined
 }
 
+/** For so many pauses a pool without any roster is waited for to have all of its containers ready. */
+const mostLooksForUnheard = 20
+const unheardPauseMs = 250
+
 /**
  * Makes all containers have one roster, of all that live.
  *
@@ -74,12 +78,19 @@ export async function rosterInForce(
 export async function agreeOnRoster(containers: Containers, signal: AbortSignal, seen: SeenRoster = {}): Promise<Agreement> {
   const { clock } = containers
   const wait = new Patience(clock)
+  let looks = 0
   for (;;) {
     const askedAtMs = clock.now()
     const look = await containers.look(signal)
     const { answers, top, known, silent: all } = await survey(look, signal, clock, seen)
     const tookMs = clock.now() - askedAtMs
     if (answers.length === 0) return { roster: undefined, silent: all }
+    // Where nobody has a roster yet, the only one that has may be silent for a moment, with all leases, and looks like one that starts.
+    if (!top && looks++ < mostLooksForUnheard && someUnheard(look)) {
+      await pause(clock, unheardPauseMs, signal)
+      if (signal.aborted) throw new SlotpoolError('CANCELLED', 'gave up waiting for a container', { cause: signal.reason })
+      continue
+    }
     // One that was never a member has no leases: it is a member once it answers.
     const silent = top ? all.filter((one) => known.has(one.id)) : all
     const stands = top && answers.every((one) => inForce(one, top) || !known.has(one.at.container.id))
@@ -98,6 +109,10 @@ export async function agreeOnRoster(containers: Containers, signal: AbortSignal,
     }
     await wait.afterDefeat(tookMs, signal)
   }
+}
+
+function someUnheard({ all, served }: Look): boolean {
+  return all.some(({ id, state }) => state === 'starting' && !served.some((one) => one.container.id === id))
 }
 
 /** Whether some of those containers were not listed, and live. */

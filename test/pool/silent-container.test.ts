@@ -3,8 +3,10 @@ import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
+import { FakeBackend } from '../../lib/backend/fake/fake-backend.ts'
 import { SlotpoolError } from '../../lib/errors.ts'
 import { askBriefly } from '../../lib/pool/silent-container.ts'
+import { SlotPool } from '../../lib/pool/slot-pool.ts'
 import { systemClock } from '../../lib/sandbox/clock.ts'
 import { MovedClock } from '../fixtures/moved-clock.ts'
 
@@ -48,4 +50,28 @@ t.test('what was asked leaves nothing with a signal that lasts', async (t) => {
   const times = 50_000
   const bytesEach = ((await ask(times)) - before) / times
   t.ok(bytesEach < 20, `${bytesEach} bytes each`)
+})
+
+t.test('a manager that has just come does not take the only one with leases, silent for a moment, for one that starts', async (t) => {
+  const backend = new FakeBackend({ slots: 2 })
+  t.teardown(() => backend.destroy())
+  const first = await SlotPool.open({ backend, slots: 2, max: 3 })
+  t.teardown(() => first.close())
+  const slot = await first.lease('a')
+  backend.pause(slot.containerId)
+  // Made beside it, and taken in by nobody.
+  await backend.grow(2)
+  const second = await SlotPool.open({ backend, slots: 2, max: 3 })
+  t.teardown(() => second.close())
+  const leasing = second.lease('a')
+  let asked = 0
+  const { list } = backend
+  backend.list = () => {
+    asked++
+    return list.call(backend)
+  }
+  while (asked < 3) await setImmediate()
+  backend.resume(slot.containerId)
+  t.equal((await leasing).leaseId, slot.leaseId)
+  t.equal(backend.usage().leased, 1)
 })
