@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { readRecord, type ServerRecord, writeRecord } from '../../../lib/backend/local/server-record.ts'
-import { sourceLoader } from '../../fixtures/source.ts'
+import { sourceLoader, sourcePath } from '../../fixtures/source.ts'
 
 const record: ServerRecord = {
   id: 'a',
@@ -34,7 +34,7 @@ t.test('a record that cannot be read is not as good as none', async (t) => {
 t.test('a process of which it cannot be found out whether it lives is not gone', async (t) => {
   const script = `
     import { openSync } from 'node:fs'
-    import { processLife } from '${new URL('../../../lib/backend/process-life.ts', import.meta.url).pathname}'
+    import { processLife } from '${sourcePath('lib/backend/process-life.ts')}'
     const say = () => { try { return processLife({ pid: process.pid, startTicks: 0 }) } catch (error) { return error.code + ' ' + error.message } }
     const first = say()
     try { for (;;) openSync('/dev/null') } catch {}

@@ -52,7 +52,10 @@ t.test('a Docker engine pulls what a pool is to be made of and it does not have'
   await t.rejects(grow(`${image}-not`), { code: 'IMAGE_NOT_FOUND', message: /found none to pull: .* registry 127/ })
   await t.rejects(grow('127.0.0.1:1/a:1'), { code: 'IMAGE_PULL_FAILED', retryable: true })
   notices.splice(0)
-  await t.rejects(grow('slotpool/test:no-such-image'), { code: 'IMAGE_NOT_FOUND', message: /docker pull slotpool\/test:no-such-image$/ })
+  await t.rejects(grow('slotpool/test:no-such-image'), {
+    code: 'IMAGE_NOT_FOUND',
+    message: /slotpool image build --tag slotpool\/test:no-such-image$/,
+  })
   t.same(notices, [], 'a name without a registry is looked for nowhere')
 })
 
