@@ -72,10 +72,10 @@ t.test('who gives up while it is looked for', async (t) => {
 })
 
 t.test('an agent that says nothing, or whose certificate does not fit, is no reason to go elsewhere', async (t) => {
-  const address = await answering(t, () => undefined)
-  const began = performance.now()
+  let asked = 0
+  const address = await answering(t, () => void asked++)
   await t.rejects(opened(t, { env: 'nomad', nomad: { address, fallback: 'local' } }), { code: 'NOMAD_UNAVAILABLE', retryable: true })
-  t.ok(performance.now() - began > 9_000, 'it is waited for')
+  t.equal(asked, 2, 'it is asked once more, with more patience')
   const plain = address.replace('http:', 'https:')
   await t.rejects(opened(t, { env: 'nomad', nomad: { address: plain, fallback: 'local' } }), {
     code: 'NOMAD_UNAVAILABLE',
