@@ -38,13 +38,19 @@ class HeldJails extends ScriptedJails {
   }
 }
 
-t.test('it serves before its slots are made: a lease waits for its own, the status for all', async (t) => {
+/** A server whose slots are made when the test says so. */
+async function heldServer(slots: number): Promise<{ kind: HeldJails; server: SandboxServer }> {
   const kind = new HeldJails()
   const server = await SandboxServer.start({
-    ...{ pool: 'test', slots: 3, token: 'x', slotsFolder: '/', log: pino({ enabled: false }) },
+    ...{ pool: 'test', slots, token: 'x', slotsFolder: '/', log: pino({ enabled: false }) },
     isolation: { kind, reason: null, networkReason: null },
     runtime: new ScriptedRuntime(() => ({})),
   })
+  return { kind, server }
+}
+
+t.test('it serves before its slots are made: a lease waits for its own, the status for all', async (t) => {
+  const { kind, server } = await heldServer(3)
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   const client = new SandboxClient({ url }, 'x')
   t.teardown(async () => {
@@ -117,12 +123,7 @@ for (const isolation of asRoot ? (['jail', 'uid'] as const) : (['jail'] as const
 }
 
 t.test('a client that falls silent is tried, so that one whose machine is gone is known to be', async (t) => {
-  const kind = new HeldJails()
-  const server = await SandboxServer.start({
-    ...{ pool: 'test', slots: 1, token: 'x', slotsFolder: '/', log: pino({ enabled: false }) },
-    isolation: { kind, reason: null, networkReason: null },
-    runtime: new ScriptedRuntime(() => ({})),
-  })
+  const { kind, server } = await heldServer(1)
   const { port } = new URL(await server.listen({ host: '127.0.0.1', port: 0 }))
   t.teardown(async () => {
     kind.letAll()

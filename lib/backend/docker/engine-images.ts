@@ -5,11 +5,18 @@ import type { DockerEngine } from './engine.ts'
 import { engineStatus } from './engine-error.ts'
 import { repositoryOf } from './image-transfer.ts'
 
+const lookTimeoutMs = 15_000
+
 /** What the engine knows of an image, by a reference or an id; undefined where it has none. @throws {SlotpoolError} `USAGE` for what is neither. */
 export async function findImage(engine: DockerEngine, reference: string, signal?: AbortSignal): Promise<ImageInspectInfo | undefined> {
   if (!/^(sha256:)?[0-9a-f]{64}$/.test(reference)) parseReference(reference)
+  return lookAtImage(engine, reference, signal)
+}
+
+/** The same, whatever the engine takes for a name; an engine that stands still is waited for no longer than {@link lookTimeoutMs}. */
+export async function lookAtImage(engine: DockerEngine, name: string, signal?: AbortSignal): Promise<ImageInspectInfo | undefined> {
   try {
-    return await engine.call(`look at image ${reference}`, engine.docker.getImage(reference).inspect(), signal)
+    return await engine.callWithin(lookTimeoutMs, `look at image ${name}`, () => engine.docker.getImage(name).inspect(), signal)
   } catch (error) {
     if (engineStatus(error) === 404) return undefined
     throw error

@@ -1,15 +1,12 @@
 import { SlotpoolError } from '../../errors.ts'
 import type { Notice } from '../provider.ts'
-import { type ImageReference, parseReference } from '../registry/image-reference.ts'
+import { tryParseReference } from '../registry/image-reference.ts'
 import type { TransferProgress } from '../registry/registry.ts'
 import { TransferSummary } from '../registry/transfer-summary.ts'
 import type { DockerEngine } from './engine.ts'
-import { engineStatus } from './engine-error.ts'
+import { lookAtImage } from './engine-images.ts'
 import { imageNotFound } from './image-not-found.ts'
 import { pullByEngine } from './image-transfer.ts'
-
-/** An engine that stands still says so to nobody. */
-const lookTimeoutMs = 15_000
 
 /** A large image is pulled for minutes: how often it is said how far it is. */
 const noticeEveryMs = 5_000
@@ -25,8 +22,8 @@ export async function ensureImage(
   image: string,
   { notice, env, signal }: { notice: Notice; env: NodeJS.ProcessEnv; signal: AbortSignal | undefined },
 ): Promise<void> {
-  if (await hasImage(engine, image, signal)) return
-  if (!whole(image)?.namesHost) throw imageNotFound(image)
+  if (await lookAtImage(engine, image, signal)) return
+  if (!tryParseReference(image)?.namesHost) throw imageNotFound(image)
   notice(`slotpool: pulling image ${image}`)
   const summary = new TransferSummary()
   let toldAt = performance.now()
@@ -55,23 +52,4 @@ function ofPool(image: string, error: unknown): unknown {
     return new SlotpoolError('IMAGE_PULL_FAILED', `the Docker engine has no image ${image}, and could not pull it: ${error.message}`, about)
   }
   return error
-}
-
-async function hasImage(engine: DockerEngine, image: string, signal: AbortSignal | undefined): Promise<boolean> {
-  try {
-    await engine.callWithin(lookTimeoutMs, `look at image ${image}`, () => engine.docker.getImage(image).inspect(), signal)
-    return true
-  } catch (error) {
-    if (engineStatus(error) === 404) return false
-    throw error
-  }
-}
-
-/** Undefined for what is no reference, such as the start of an id. */
-function whole(image: string): ImageReference | undefined {
-  try {
-    return parseReference(image)
-  } catch {
-    return undefined
-  }
 }

@@ -1,6 +1,6 @@
 import { defaultImage } from '../../config.ts'
 import { SlotpoolError } from '../../errors.ts'
-import { parseReference } from '../registry/image-reference.ts'
+import { tryParseReference } from '../registry/image-reference.ts'
 
 /** `IMAGE_NOT_FOUND`, with a command that gets the image. */
 export function imageNotFound(image: string, cause?: unknown): SlotpoolError {
@@ -8,7 +8,7 @@ export function imageNotFound(image: string, cause?: unknown): SlotpoolError {
   const [expected, command] =
     image === defaultImage
       ? ['expected it to have been made once', 'slotpool image build']
-      : parseReference(image).namesHost
+      : tryParseReference(image)?.namesHost
         ? ['expected one that it has', `docker pull ${image}`]
         : ['expected one that it has, or a name that says its registry (HOST/NAME:TAG)', `slotpool image build --tag ${image}`]
   return new SlotpoolError('IMAGE_NOT_FOUND', `got image ${image}, which the Docker engine does not have; ${expected}: ${command}`, {

@@ -46,6 +46,15 @@ export function parseReference(text: string): ImageReference {
   return { host: plainHost, namesHost, repository, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
 }
 
+/** The same; undefined for what is no reference, such as the start of an id. */
+export function tryParseReference(text: string): ImageReference | undefined {
+  try {
+    return parseReference(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** The one form of a reference: with its host, and its tag or digest. */
 export function formatReference({ host, repository, tag, digest }: ImageReference): string {
   return `${host}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`

@@ -8,5 +8,6 @@ t.test('our own image is built, another is pulled where its name says from where
     code: 'IMAGE_NOT_FOUND',
     message: /got image h.example\/mine:2, .*: docker pull h.example\/mine:2$/,
   })
+  t.match(imageNotFound('No Reference'), { code: 'IMAGE_NOT_FOUND' })
   t.match(imageNotFound('mine:2'), { message: /a name that says its registry .*: slotpool image build --tag mine:2$/ })
 })
